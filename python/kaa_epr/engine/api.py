@@ -1,0 +1,161 @@
+"""The engine: one sans-I/O state machine, two implementations (`rust`, `pure`), one contract.
+
+The shell (wire, fill) reports what arrived and what time it is; the engine answers with bytes to write and
+loads to make. It never blocks and never calls back. Times: ``wall_ms`` is Unix time in milliseconds,
+``mono_ms`` a monotonic clock in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+
+class Kind(IntEnum):
+    """What a subscription carries; the numbers are shared with the core."""
+
+    GET = 0
+    METADATA_UPDATED = 1
+    REGISTERED = 2
+    UNREGISTERED = 3
+    APP_VERSION_UPDATED = 4
+
+
+class FlushCause(IntEnum):
+    """Why the whole cache was dropped; the numbers are shared with the core."""
+
+    CONNECTION = 0
+    UNDECODABLE_EVENT = 1
+    EVENT_OVERFLOW = 2
+    EARS_LOST = 3
+    STORE_PRIMARY_CHANGED = 4
+    OPERATOR = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMapping:
+    """Names of the top-level document fields (design section 4)."""
+
+    id: str = "_id"
+    metadata: str = "metadata"
+    application_version: str = "application_version"
+    version: str = "version"
+    deleted_at: str = "deleted_at"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Limits and choices of one engine. Sizes in bytes, ages in milliseconds."""
+
+    cache_max_bytes: int = 256 * 1024 * 1024
+    cache_max_age_ms: int = 3_600_000
+    unknown_max_bytes: int = 8 * 1024 * 1024
+    unknown_max_age_ms: int = 10_000
+    max_pending: int = 65_536
+    max_pending_bytes: int = 64 * 1024 * 1024
+    max_held_bytes: int = 16 * 1024 * 1024
+    held_max_age_ms: int = 2_000
+    store_timeout_ms: int = 2_000
+    default_revision: int = 3
+    plain_revision: int = 1
+    """The revision (1 or 2) of a request with no byte after ``include``."""
+    settle_ms: int = 2_000
+    """How long nothing is cached after connecting to a cluster (design section 3, rule 3)."""
+    foreign_settle_ms: int = 1_000
+    """How long loads begun after an event without our headers are not cached (rule 7)."""
+    hash_seed: int = 0
+    mapping: FieldMapping = field(default_factory=FieldMapping)
+
+
+class FeedResult(NamedTuple):
+    """What one read chunk came to."""
+
+    out: bytes
+    """Answers, to be written to the connection before anything else is read."""
+    rest: bytes
+    """Bytes that are nats-py's own, in wire order."""
+    loads: bool
+    """Flights are queued: ask ``begin_load``."""
+    more: bool
+    """The output limit was reached before the chunk's end: write ``out``, then call ``resume``."""
+
+
+class Engine(Protocol):
+    """One responder's state. Not thread-safe; everything runs on the event loop's thread."""
+
+    name: str
+
+    # --- connection ---------------------------------------------------------------------------------------
+    def link_up(self, *, max_payload: int, headers: bool, cluster: bool, wall_ms: int, mono_ms: int) -> bytes:
+        """A new connection: the cache is empty, running flights are stale, nothing is cached until ``ears``.
+
+        Returns the held answers that are still in time, as PUB/HPUB frames to write.
+        """
+
+    def ears(self, hearing: bool, mono_ms: int) -> None:
+        """Whether the server confirmed every event subscription of this connection (rules 3 and 4)."""
+
+    def link_down(self) -> None:
+        """The connection is gone: from now on answers are held."""
+
+    # --- messages, one at a time (callback path, and the other path's stragglers) ---------------------------
+    def get(
+        self, reply: str, headers: bytes, payload: bytes, *, fresh: bool, wall_ms: int, mono_ms: int
+    ) -> bool:
+        """A get request. ``fresh``: events may be waiting unread, so neither cache nor running flight will do.
+
+        ``headers`` is the raw NATS header block or empty. Returns whether flights are queued.
+        """
+
+    def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:
+        """A 9/ELCE or 15/EME event: drops the entry, voids the flights, or flushes when undecodable."""
+
+    def take_output(self) -> bytes:
+        """The answers made since the last call, as PUB/HPUB frames; empty while no connection is up."""
+
+    # --- loads ----------------------------------------------------------------------------------------------
+    def begin_load(self, max_ids: int, mono_ms: int) -> tuple[int, list[str]] | None:
+        """Takes up to ``max_ids`` queued flights as one load: its number and endpoint ids, or None."""
+
+    def end_load(self, load: int, batches: Sequence[bytes], *, wall_ms: int, mono_ms: int) -> list[str]:
+        """The store's answer: raw BSON documents, concatenated, in any order; ids without one are unknown.
+
+        Returns the ids of the endpoints whose document is unusable.
+        """
+
+    def fail_load(self, load: int, *, wall_ms: int, mono_ms: int) -> None:
+        """The store did not answer: 503 for every get of the load."""
+
+    def store_up(self, up: bool, *, wall_ms: int, mono_ms: int) -> None:
+        """While the store is down every miss gets 503 at once, queued flights included."""
+
+    def tick(self, *, wall_ms: int, mono_ms: int) -> None:
+        """Call a few times a second: fails queued flights older than ``store_timeout_ms``, drops held answers."""
+
+    # --- upkeep ---------------------------------------------------------------------------------------------
+    def flush(self, cause: FlushCause) -> None:
+        """Drops the whole cache (a new epoch); running flights answer but are not stored."""
+
+    def pending(self) -> int:
+        """Gets waiting for loads."""
+
+    def stats(self) -> Mapping[str, int | list[int]]:
+        """Counters since start and gauges, by the names in ``engine/stats.py``."""
+
+
+class FastEngine(Engine, Protocol):
+    """An engine that reads the connection's bytes itself (flow 1: one call per read chunk)."""
+
+    def bind(self, sid: int, kind: Kind) -> None:
+        """Messages of subscription ``sid`` are the engine's from now on."""
+
+    def unbind(self, sid: int) -> None:
+        """Messages of ``sid`` go to nats-py again."""
+
+    def feed(self, chunk: bytes, *, wall_ms: int, mono_ms: int) -> FeedResult:
+        """The bytes of one read, whole frames or not."""
+
+    def resume(self, *, wall_ms: int, mono_ms: int) -> FeedResult:
+        """Goes on with what ``feed`` left when it returned ``more``."""

@@ -1,0 +1,60 @@
+"""Names of the engines' counters and gauges, shared by both engines and by the metrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COUNTERS: Final = (
+    "hits",
+    "misses",
+    "unknown_hits",
+    "joined",  # misses that joined a flight
+    "loads",
+    "load_failures",
+    "loaded_endpoints",
+    "void_fills",  # loaded, answered, not cached
+    "evictions",
+    "expirations",  # entries beyond cache.max_age
+    "invalidations_metadata_updated",
+    "invalidations_registered",
+    "invalidations_unregistered",
+    "invalidations_appversion_updated",
+    "events_undecodable",
+    "flushes_connection",
+    "flushes_undecodable_event",
+    "flushes_event_overflow",
+    "flushes_ears_lost",
+    "flushes_store_primary_changed",
+    "flushes_operator",
+    "requests",
+    "requests_no_reply",
+    "requests_expired",
+    "answers_200",
+    "answers_400",
+    "answers_404",
+    "answers_413",
+    "answers_500",
+    "answers_503",
+    "held_dropped",  # answers held while no connection was up, not sent
+    "unusable_documents",
+)
+
+GAUGES: Final = (
+    "cache_bytes",
+    "cache_entries",
+    "unknown_bytes",
+    "unknown_entries",
+    "pending",
+    "pending_bytes",
+    "queued_flights",
+    "running_loads",
+    "held_bytes",
+    "epoch",
+    "coherent",  # 1 while entries may be served from the cache
+)
+
+BATCH_SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Upper bounds of ``stats()["batch_sizes"]``, a list of len + 1 counts (the last: larger)."""
+
+WAIT_MS_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Upper bounds in milliseconds of ``stats()["wait_ms"]``: how long a parked get waited for its answer."""
