@@ -1,0 +1,1 @@
+"""Settings: what they are (``settings``) and where they come from (``load``)."""
