@@ -30,7 +30,8 @@ class AvroError(KaaEprError):
         self.offset = offset
         self.field = field
 
-    def message(self) -> str:  # noqa: D102
+    def message(self) -> str:
+        """Say what is wrong, at which byte, in which field."""
         where = f" in field {self.field}" if self.field else ""
         return f"{self.cause} at byte {self.offset}{where}"
 

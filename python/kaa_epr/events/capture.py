@@ -25,7 +25,8 @@ class CaptureError(KaaEprError):
         self.source = source
         self.problem = problem
 
-    def message(self) -> str:  # noqa: D102
+    def message(self) -> str:
+        """Name the source and the problem."""
         return f"{self.source}: {self.problem}"
 
 

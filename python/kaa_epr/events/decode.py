@@ -67,7 +67,8 @@ class UndecodableMessage(KaaEprError):
         super().__init__(failures)
         self.failures = failures
 
-    def message(self) -> str:  # noqa: D102
+    def message(self) -> str:
+        """List the kinds that came farthest, each with its failure."""
         lines = [f"as {f.kind} (revision {f.revision}): {f.error}" for f in self.failures[:_MAX_REPORTED]]
         if hidden := len(self.failures) - len(lines):
             lines.append(f"and {hidden} more that fail earlier")
@@ -81,7 +82,8 @@ class AmbiguousMessage(KaaEprError):
         super().__init__(candidates)
         self.candidates = candidates
 
-    def message(self) -> str:  # noqa: D102
+    def message(self) -> str:
+        """List the candidates."""
         return "the payload could be: " + ", ".join(candidate.label() for candidate in self.candidates)
 
 
@@ -140,9 +142,20 @@ def _raise_undecodable(failures: list[Failure]) -> NoReturn:
 
 
 def _is_plausible(fields: dict[str, Any]) -> bool:
-    """Whether time and status are ones that a service would send: bytes of another kind seldom give both."""
-    in_time = fields.get("timestamp", _PLAUSIBLE_MS.start) in _PLAUSIBLE_MS
-    return in_time and fields.get("statusCode", _PLAUSIBLE_STATUS.start) in _PLAUSIBLE_STATUS
+    """Whether time, status and JSON are such as a service would send: bytes of another kind seldom give all."""
+    if fields.get("timestamp", _PLAUSIBLE_MS.start) not in _PLAUSIBLE_MS:
+        return False
+    if fields.get("statusCode", _PLAUSIBLE_STATUS.start) not in _PLAUSIBLE_STATUS:
+        return False
+    return all(_is_json(value) for value in fields.values() if isinstance(value, bytes))
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        strict_json(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _presentable(value: Any) -> Any:

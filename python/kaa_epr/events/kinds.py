@@ -51,7 +51,8 @@ class UnknownKind(KaaEprError):
         self.name = name
         self.nearest = nearest
 
-    def message(self) -> str:  # noqa: D102
+    def message(self) -> str:
+        """Name what was asked for and what comes near."""
         hint = f"; did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
         return f"no message is called {self.name!r}{hint}"
 

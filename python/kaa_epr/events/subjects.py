@@ -55,7 +55,8 @@ class InvalidSubjectToken(KaaEprError):
         self.role = role
         self.token = token
 
-    def message(self) -> str:  # noqa: D102
+    def message(self) -> str:
+        """Name the part, the token and the rule."""
         return (
             f"{self.role} {self.token[:MAX_TOKEN_BYTES]!r} is not one NATS token: it must be 1 to "
             f"{MAX_TOKEN_BYTES} bytes without whitespace, control characters, '.', '*' and '>'"
