@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from kaa_epr.config.types import (
+    Conflict,
     Count,
     Group,
     Originators,
@@ -98,6 +100,9 @@ class ResponderSettings(Group):
     )
 
 
+# Settings of parts that are not there yet may only be false: accepting true would promise what nobody keeps.
+
+
 class InvalidationSettings(Group):
     """Which events invalidate, and what else does."""
 
@@ -126,7 +131,11 @@ class CoherenceSettings(Group):
 class RegisterSettings(Group):
     """Changing endpoints over REST and NATS."""
 
-    enabled: bool = Field(False, description="Whether this process takes writes.")
+    enabled: bool = Field(False, description="Whether this process takes writes; not available yet.")
+
+    def _conflicts(self) -> Iterator[Conflict]:
+        if self.enabled:
+            yield Conflict("enabled", "false: the register is not available yet")
 
 
 class ManagementSettings(Group):
