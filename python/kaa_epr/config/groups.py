@@ -114,7 +114,13 @@ class InvalidationSettings(Group):
         description="How long loads begun after a foreign event are not cached, in seconds (its writer may "
         "not have waited for the majority).",
     )
-    change_stream: bool = Field(False, description="Whether a MongoDB change stream invalidates as well.")
+    change_stream: bool = Field(
+        False, description="Whether a MongoDB change stream invalidates as well; not available yet."
+    )
+
+    def _conflicts(self) -> Iterator[Conflict]:
+        if self.change_stream:
+            yield Conflict("change_stream", "false: change streams are not available yet")
 
 
 class CoherenceSettings(Group):
@@ -172,13 +178,20 @@ def _application_name(value: str) -> str:
 ApplicationName = Annotated[str, AfterValidator(_application_name)]
 
 
-class ApplicationSettings(Group):
-    """One application, as Kaa's configuration files have it; keys of other services are kept."""
+class _Shared(Group):
+    """A group that other Kaa services have keys in: these are kept, and never shown."""
 
     model_config = ConfigDict(extra="allow")
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        return ((name, getattr(self, name)) for name, field in type(self).model_fields.items() if field.repr)
+
+
+class ApplicationSettings(_Shared):
+    """One application, as Kaa's configuration files have it."""
+
     versions: dict[ApplicationName, dict[str, Any] | None] = Field(
-        default_factory=dict, description="Application versions by name; values may be empty."
+        default_factory=dict, repr=False, description="Application versions by name; values may be empty."
     )
 
     @field_validator("versions", mode="before")
@@ -187,19 +200,15 @@ class ApplicationSettings(Group):
         return {} if value is None else value
 
 
-class TektonSettings(Group):
+class TektonSettings(_Shared):
     """Kaa's configuration service; read and kept, not asked yet."""
-
-    model_config = ConfigDict(extra="allow")
 
     enabled: bool = Field(False, description="Whether Kaa's file asks for configuration from Tekton.")
     url: Text = Field("http://tekton", description="Tekton's URL.")
 
 
-class KaaSettings(Group):
+class KaaSettings(_Shared):
     """Kaa's own section; keys of other Kaa services are kept and not used."""
-
-    model_config = ConfigDict(extra="allow")
 
     applications: dict[ApplicationName, ApplicationSettings] = Field(
         default_factory=dict, description="Applications by name, with their versions."
