@@ -76,16 +76,20 @@ class FeedResult(NamedTuple):
     """Answers, to be written to the connection before anything else is read."""
     rest: bytes
     """Bytes that are nats-py's own, in wire order."""
+    answers: int
+    """How many answers ``out`` holds."""
     loads: bool
     """Flights are queued: ask ``begin_load``."""
     more: bool
-    """The output limit was reached before the chunk's end: write ``out``, then call ``resume``."""
+    """The output limit was reached: write ``out``, then call ``resume`` when there is room."""
 
 
 class Engine(Protocol):
     """One responder's state. Not thread-safe; everything runs on the event loop's thread."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``rust`` or ``pure``."""
 
     # --- connection ---------------------------------------------------------------------------------------
     def link_up(self, *, max_payload: int, headers: bool, cluster: bool, wall_ms: int, mono_ms: int) -> bytes:
@@ -98,7 +102,7 @@ class Engine(Protocol):
         """Whether the server confirmed every event subscription of this connection (rules 3 and 4)."""
 
     def link_down(self) -> None:
-        """The connection is gone: from now on answers are held."""
+        """The connection is gone: deaf from now on (a new epoch), and answers are held."""
 
     # --- messages, one at a time (callback path, and the other path's stragglers) ---------------------------
     def get(
@@ -113,7 +117,13 @@ class Engine(Protocol):
         """A 9/ELCE or 15/EME event: drops the entry, voids the flights, or flushes when undecodable."""
 
     def take_output(self) -> bytes:
-        """The answers made since the last call, as PUB/HPUB frames; empty while no connection is up."""
+        """The answers made since the last call, as PUB/HPUB frames; empty while no connection is up.
+
+        A fast engine keeps back what is beyond one feed's output; ``resume`` goes on with it.
+        """
+
+    def take_bugs(self) -> list[str]:
+        """Correlation ids (at most 16) of requests answered 500 because of a bug, since the last call."""
 
     # --- loads ----------------------------------------------------------------------------------------------
     def begin_load(self, max_ids: int, mono_ms: int) -> tuple[int, list[str]] | None:
@@ -154,8 +164,11 @@ class FastEngine(Engine, Protocol):
     def unbind(self, sid: int) -> None:
         """Messages of ``sid`` go to nats-py again."""
 
-    def feed(self, chunk: bytes, *, wall_ms: int, mono_ms: int) -> FeedResult:
+    def reset_scanner(self) -> None:
+        """The bytes of a new connection start here."""
+
+    def feed(self, chunk: bytes, wall_ms: int, mono_ms: int) -> FeedResult:
         """The bytes of one read, whole frames or not."""
 
-    def resume(self, *, wall_ms: int, mono_ms: int) -> FeedResult:
-        """Goes on with what ``feed`` left when it returned ``more``."""
+    def resume(self, wall_ms: int, mono_ms: int) -> FeedResult:
+        """Goes on with what was left when ``more`` was returned, and with landed gets kept back."""

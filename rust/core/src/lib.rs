@@ -14,6 +14,7 @@ pub mod project;
 pub mod cache;
 pub mod coherence;
 pub mod frame;
+pub mod output;
 pub mod park;
 pub mod pipeline;
 pub mod stats;

@@ -1,0 +1,255 @@
+//! Gets that wait for loads: flights, batches, and who is answered by which.
+//!
+//! A *flight* is one endpoint and the gets that one load of it will answer. It is queued until
+//! [`Park::begin`] takes it into a load; from that moment, its lease, it is running. An endpoint has at most one
+//! queued flight, its youngest; running ones before it are those that an event, a new epoch or a get on the
+//! callback path has cut off from later gets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// A get that waits: what is needed to answer it, copied out of the read chunk.
+#[derive(Debug)]
+pub struct Waiter {
+    bytes: Box<[u8]>,
+    reply: usize,
+    traceparent: usize,
+    /// When it arrived, monotonic milliseconds.
+    pub arrived_ms: u64,
+}
+
+impl Waiter {
+    /// Copies the parts of a request that its answer needs.
+    pub fn new(reply: &[u8], traceparent: Option<&[u8]>, payload: &[u8], arrived_ms: u64) -> Self {
+        let traceparent = traceparent.unwrap_or_default();
+        Self {
+            bytes: [reply, traceparent, payload].concat().into(),
+            reply: reply.len(),
+            traceparent: traceparent.len(),
+            arrived_ms,
+        }
+    }
+
+    /// The reply subject.
+    pub fn reply(&self) -> &[u8] {
+        &self.bytes[..self.reply]
+    }
+
+    /// The value of the request's `traceparent` header.
+    pub fn traceparent(&self) -> Option<&[u8]> {
+        let value = &self.bytes[self.reply..self.reply + self.traceparent];
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// The request's payload, which decoded when it arrived.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[self.reply + self.traceparent..]
+    }
+
+    /// Bytes that count against the bound of what may wait.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Queued,
+    Running { load: u64 },
+}
+
+#[derive(Debug)]
+struct Flight {
+    state: State,
+    /// Later gets must not join, and the result must not be cached.
+    cut: bool,
+    cacheable: bool,
+    waiters: Vec<Waiter>,
+}
+
+/// What a landed flight leaves to be done.
+#[derive(Debug)]
+pub struct Landing {
+    /// Every get that this load answers, oldest first.
+    pub waiters: Vec<Waiter>,
+    /// Whether the result may be cached.
+    pub cacheable: bool,
+}
+
+/// Whether a parked get needs a load of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parked {
+    /// It waits for a flight that was there.
+    Joined,
+    /// A flight was queued for it.
+    Queued,
+}
+
+/// Bounds of what may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct ParkBounds {
+    /// Most gets.
+    pub max_waiters: usize,
+    /// Most bytes of requests.
+    pub max_bytes: usize,
+}
+
+/// All gets that wait.
+#[derive(Debug)]
+pub struct Park {
+    endpoints: HashMap<Arc<str>, Vec<Flight>, FixedState>,
+    queue: VecDeque<Arc<str>>,
+    loads: HashMap<u64, Vec<Arc<str>>, FixedState>,
+    next_load: u64,
+    waiters: usize,
+    bytes: usize,
+    bounds: ParkBounds,
+}
+
+impl Park {
+    /// Nothing waits.
+    pub fn new(bounds: ParkBounds, seed: u64) -> Self {
+        Self {
+            endpoints: HashMap::with_hasher(FixedState::with_seed(seed)),
+            queue: VecDeque::new(),
+            loads: HashMap::with_hasher(FixedState::with_seed(seed)),
+            next_load: 1,
+            waiters: 0,
+            bytes: 0,
+            bounds,
+        }
+    }
+
+    /// Gets that wait.
+    pub fn waiters(&self) -> usize {
+        self.waiters
+    }
+
+    /// Bytes of requests that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Flights that no load has taken yet.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Loads that have begun and not ended.
+    pub fn running(&self) -> usize {
+        self.loads.len()
+    }
+
+    /// Whether there is room for one more.
+    pub fn admit(&self, waiter: &Waiter) -> bool {
+        self.waiters < self.bounds.max_waiters && self.bytes + waiter.size() <= self.bounds.max_bytes
+    }
+
+    /// Parks a get that was admitted. `alone`: a running flight will not do.
+    pub fn park(&mut self, id: &str, waiter: Waiter, alone: bool) -> Parked {
+        self.waiters += 1;
+        self.bytes += waiter.size();
+        if let Some(flights) = self.endpoints.get_mut(id) {
+            let joined = flights.last_mut().filter(|last| last.state == State::Queued || !(last.cut || alone));
+            if let Some(flight) = joined {
+                flight.waiters.push(waiter);
+                return Parked::Joined;
+            }
+        }
+        let id: Arc<str> = id.into();
+        let flight = Flight { state: State::Queued, cut: false, cacheable: true, waiters: vec![waiter] };
+        self.endpoints.entry(Arc::clone(&id)).or_default().push(flight);
+        self.queue.push_back(id);
+        Parked::Queued
+    }
+
+    /// Takes up to `max` queued flights, oldest first, as one load. `cacheable` tells of each id whether a
+    /// load of it that begins now may be cached.
+    pub fn begin(&mut self, max: usize, cacheable: impl Fn(&str) -> bool) -> Option<(u64, &[Arc<str>])> {
+        if self.queue.is_empty() || max == 0 {
+            return None;
+        }
+        let load = self.next_load;
+        self.next_load += 1;
+        let ids: Vec<Arc<str>> = self.queue.drain(..max.min(self.queue.len())).collect();
+        for id in &ids {
+            let queued = self.endpoints.get_mut(id).and_then(|flights| flights.last_mut());
+            if let Some(flight) = queued {
+                flight.state = State::Running { load };
+                flight.cacheable = cacheable(id);
+            }
+        }
+        Some((load, self.loads.entry(load).or_insert(ids)))
+    }
+
+    /// Ends a load: the ids it was for, or None when no such load is running.
+    pub fn end(&mut self, load: u64) -> Option<Vec<Arc<str>>> {
+        self.loads.remove(&load)
+    }
+
+    /// The load has a result for `id`: its flight and all older ones are answered by it. None when a younger
+    /// load answered them before.
+    pub fn land(&mut self, load: u64, id: &str) -> Option<Landing> {
+        let flights = self.endpoints.get_mut(id)?;
+        let at = flights.iter().position(|flight| flight.state == State::Running { load })?;
+        let cacheable = flights[at].cacheable && !flights[at].cut;
+        let waiters: Vec<Waiter> = flights.drain(..=at).flat_map(|flight| flight.waiters).collect();
+        self.forget(id, &waiters);
+        Some(Landing { waiters, cacheable })
+    }
+
+    /// The load failed for `id`: only its own flight ends.
+    pub fn fail(&mut self, load: u64, id: &str) -> Vec<Waiter> {
+        let Some(flights) = self.endpoints.get_mut(id) else { return Vec::new() };
+        let Some(at) = flights.iter().position(|flight| flight.state == State::Running { load }) else {
+            return Vec::new();
+        };
+        let waiters = flights.remove(at).waiters;
+        self.forget(id, &waiters);
+        waiters
+    }
+
+    /// Gives up queued flights whose first get arrived at or before `arrived_ms`.
+    pub fn fail_queued(&mut self, arrived_ms: u64) -> Vec<Waiter> {
+        let mut failed = Vec::new();
+        while let Some(id) = self.queue.front() {
+            let flights = self.endpoints.get_mut(id);
+            let oldest = flights.as_ref().and_then(|flights| flights.last()?.waiters.first());
+            if oldest.is_some_and(|waiter| waiter.arrived_ms > arrived_ms) {
+                break;
+            }
+            let waiters = flights.and_then(Vec::pop).map(|flight| flight.waiters).unwrap_or_default();
+            if let Some(id) = self.queue.pop_front() {
+                self.forget(&id, &waiters);
+            }
+            failed.extend(waiters);
+        }
+        failed
+    }
+
+    /// An event for `id`: its running flights answer who waits, and are neither joined nor cached any more.
+    pub fn cut(&mut self, id: &str) {
+        for flight in self.endpoints.get_mut(id).into_iter().flatten() {
+            flight.cut |= flight.state != State::Queued;
+        }
+    }
+
+    /// A new epoch: as [`Park::cut`] for every endpoint.
+    pub fn cut_all(&mut self) {
+        for flight in self.endpoints.values_mut().flatten() {
+            flight.cut |= flight.state != State::Queued;
+        }
+    }
+
+    /// Accounts for waiters that left, and drops the endpoint's record with its last flight.
+    fn forget(&mut self, id: &str, waiters: &[Waiter]) {
+        self.waiters -= waiters.len();
+        self.bytes -= waiters.iter().map(Waiter::size).sum::<usize>();
+        if self.endpoints.get(id).is_some_and(Vec::is_empty) {
+            self.endpoints.remove(id);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Limits and choices of one responder, and the time that comes with every call.
+
+use crate::coherence::Spans;
+use crate::cache::Bounds;
+use crate::entry::FieldMapping;
+use crate::epmmp::get_response::Revision;
+use crate::output::HoldBounds;
+use crate::park::ParkBounds;
+
+/// The two clocks, read by the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Unix time in milliseconds.
+    pub wall_ms: i64,
+    /// A monotonic clock in milliseconds.
+    pub mono_ms: u64,
+}
+
+/// Limits and choices; the Python side of it is `EngineConfig`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Known endpoints.
+    pub cache: Bounds,
+    /// Marks of unknown endpoints.
+    pub unknown: Bounds,
+    /// Gets that wait.
+    pub park: ParkBounds,
+    /// Answers held while no connection is up.
+    pub hold: HoldBounds,
+    /// How long a get may wait for a load to begin, in milliseconds.
+    pub store_timeout_ms: u64,
+    /// Revision of a 400 whose own cannot be told.
+    pub default_revision: Revision,
+    /// Revision of a request with nothing after `include`.
+    pub plain_revision: Revision,
+    /// Spans of the coherence rules.
+    pub spans: Spans,
+    /// Seed of the hashes.
+    pub seed: u64,
+    /// Names of the document fields.
+    pub mapping: FieldMapping,
+}

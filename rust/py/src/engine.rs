@@ -1,0 +1,183 @@
+//! The responder as a Python class; its methods are those of `FastEngine` in `kaa_epr/engine/api.py`.
+
+use kaa_epr_core::frame::{Kind, Message};
+use kaa_epr_core::pipeline::{Fed, Now, Responder};
+use kaa_epr_core::stats::FlushCause;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::config::config;
+
+/// What one read chunk came to: answers, bytes for nats-py, number of answers, whether flights are queued,
+/// whether to resume.
+type FeedResult<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, u64, bool, bool);
+
+/// One responder's state. Not thread-safe.
+#[pyclass(unsendable, module = "kaa_epr._core")]
+pub struct Engine {
+    responder: Responder,
+}
+
+fn message_kind(number: u8) -> PyResult<Kind> {
+    Kind::from_number(number).ok_or_else(|| PyValueError::new_err(format!("no message kind {number}")))
+}
+
+fn no_such_load(load: u64) -> PyErr {
+    PyValueError::new_err(format!("no load {load} is running"))
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { responder: Responder::new(config(settings)?) })
+    }
+
+    #[getter]
+    fn name(&self) -> &'static str {
+        "rust"
+    }
+
+    fn bind(&mut self, sid: u64, kind: u8) -> PyResult<()> {
+        let bound = self.responder.bind(sid, message_kind(kind)?);
+        bound.then_some(()).ok_or_else(|| PyValueError::new_err("too many subscriptions are bound"))
+    }
+
+    fn unbind(&mut self, sid: u64) {
+        self.responder.unbind(sid);
+    }
+
+    fn reset_scanner(&mut self) {
+        self.responder.reset_scanner();
+    }
+
+    fn feed<'py>(&mut self, py: Python<'py>, chunk: &[u8], wall_ms: i64, mono_ms: u64) -> FeedResult<'py> {
+        let fed = self.responder.feed(chunk, Now { wall_ms, mono_ms });
+        self.fed(py, &fed)
+    }
+
+    fn resume<'py>(&mut self, py: Python<'py>, wall_ms: i64, mono_ms: u64) -> FeedResult<'py> {
+        let fed = self.responder.resume(Now { wall_ms, mono_ms });
+        self.fed(py, &fed)
+    }
+
+    #[pyo3(signature = (*, max_payload, headers, cluster, wall_ms, mono_ms))]
+    fn link_up<'py>(
+        &mut self,
+        py: Python<'py>,
+        max_payload: usize,
+        headers: bool,
+        cluster: bool,
+        wall_ms: i64,
+        mono_ms: u64,
+    ) -> Bound<'py, PyBytes> {
+        self.responder.link_up(max_payload, headers, cluster, Now { wall_ms, mono_ms });
+        self.take_output(py)
+    }
+
+    fn ears(&mut self, hearing: bool, mono_ms: u64) {
+        let _ = mono_ms;
+        self.responder.ears(hearing);
+    }
+
+    fn link_down(&mut self) {
+        self.responder.link_down();
+    }
+
+    #[pyo3(signature = (reply, headers, payload, *, fresh, wall_ms, mono_ms))]
+    fn get(
+        &mut self,
+        reply: &str,
+        headers: &[u8],
+        payload: &[u8],
+        fresh: bool,
+        wall_ms: i64,
+        mono_ms: u64,
+    ) -> bool {
+        let message = Message { kind: Kind::Get, reply: reply.as_bytes(), headers, payload };
+        self.responder.message(&message, fresh, Now { wall_ms, mono_ms });
+        self.responder.wants_load()
+    }
+
+    fn event(&mut self, kind: u8, headers: &[u8], payload: &[u8], mono_ms: u64) -> PyResult<()> {
+        let message = Message { kind: message_kind(kind)?, reply: b"", headers, payload };
+        if message.kind == Kind::Get {
+            return Err(PyValueError::new_err("a get is not an event"));
+        }
+        self.responder.message(&message, false, Now { wall_ms: 0, mono_ms });
+        Ok(())
+    }
+
+    fn take_output<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let out = PyBytes::new(py, self.responder.output());
+        self.responder.clear_output();
+        out
+    }
+
+    fn begin_load(&mut self, max_ids: usize, mono_ms: u64) -> Option<(u64, Vec<String>)> {
+        self.responder.begin_load(max_ids, Now { wall_ms: 0, mono_ms })
+    }
+
+    #[pyo3(signature = (load, batches, *, wall_ms, mono_ms))]
+    fn end_load(
+        &mut self,
+        load: u64,
+        batches: Vec<Bound<'_, PyBytes>>,
+        wall_ms: i64,
+        mono_ms: u64,
+    ) -> PyResult<Vec<String>> {
+        let batches: Vec<&[u8]> = batches.iter().map(|batch| batch.as_bytes()).collect();
+        let ended = self.responder.end_load(load, &batches, Now { wall_ms, mono_ms });
+        ended.ok_or_else(|| no_such_load(load))
+    }
+
+    #[pyo3(signature = (load, *, wall_ms, mono_ms))]
+    fn fail_load(&mut self, load: u64, wall_ms: i64, mono_ms: u64) -> PyResult<()> {
+        let failed = self.responder.fail_load(load, Now { wall_ms, mono_ms });
+        failed.then_some(()).ok_or_else(|| no_such_load(load))
+    }
+
+    #[pyo3(signature = (up, *, wall_ms, mono_ms))]
+    fn store_up(&mut self, up: bool, wall_ms: i64, mono_ms: u64) {
+        self.responder.store_up(up, Now { wall_ms, mono_ms });
+    }
+
+    #[pyo3(signature = (*, wall_ms, mono_ms))]
+    fn tick(&mut self, wall_ms: i64, mono_ms: u64) {
+        self.responder.tick(Now { wall_ms, mono_ms });
+    }
+
+    fn flush(&mut self, cause: u8) -> PyResult<()> {
+        let cause = FlushCause::from_number(cause)
+            .ok_or_else(|| PyValueError::new_err(format!("no flush cause {cause}")))?;
+        self.responder.flush(cause);
+        Ok(())
+    }
+
+    fn pending(&self) -> usize {
+        self.responder.pending()
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.responder.stats();
+        let dict = PyDict::new(py);
+        for (name, value) in stats.count.list().chain(self.responder.gauges()) {
+            dict.set_item(name, value)?;
+        }
+        dict.set_item("batch_sizes", PyList::new(py, stats.batch_sizes.counts())?)?;
+        dict.set_item("wait_ms", PyList::new(py, stats.wait_ms.counts())?)?;
+        Ok(dict)
+    }
+
+    fn take_bugs(&mut self) -> Vec<String> {
+        self.responder.take_bugs()
+    }
+}
+
+impl Engine {
+    fn fed<'py>(&mut self, py: Python<'py>, fed: &Fed) -> FeedResult<'py> {
+        let out = self.take_output(py);
+        (out, PyBytes::new(py, &fed.rest), fed.answers, self.responder.wants_load(), fed.more)
+    }
+}

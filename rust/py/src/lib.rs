@@ -1,0 +1,16 @@
+//! `kaa_epr._core`: the core as a Python extension. Converts and delegates, nothing else.
+//!
+//! The documented contract is `python/kaa_epr/_core.pyi`.
+
+use pyo3::prelude::*;
+
+mod config;
+mod engine;
+
+/// The extension module.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    module.add_class::<engine::Engine>()
+}
