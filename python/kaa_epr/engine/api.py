@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeAlias
 
 
 class Kind(IntEnum):
@@ -69,19 +69,14 @@ class EngineConfig:
     mapping: FieldMapping = field(default_factory=FieldMapping)
 
 
-class FeedResult(NamedTuple):
-    """What one read chunk came to."""
+FeedResult: TypeAlias = tuple[bytes, bytes, int, bool, bool]
+"""What one read chunk came to: ``(out, rest, answers, loads, more)``.
 
-    out: bytes
-    """Answers, to be written to the connection before anything else is read."""
-    rest: bytes
-    """Bytes that are nats-py's own, in wire order."""
-    answers: int
-    """How many answers ``out`` holds."""
-    loads: bool
-    """Flights are queued: ask ``begin_load``."""
-    more: bool
-    """The output limit was reached: write ``out``, then call ``resume`` when there is room."""
+``out``: answers, to be written to the connection before anything else is read; ``rest``: bytes that are
+nats-py's own, in wire order; ``answers``: how many ``out`` holds; ``loads``: flights are queued, ask
+``begin_load``; ``more``: the output limit was reached, write ``out`` and call ``resume`` when there is room.
+A plain tuple, since one is made per chunk.
+"""
 
 
 class Engine(Protocol):
