@@ -1,0 +1,4 @@
+"""Filling the cache: takes loads from the engine, asks the store, gives the raw documents back.
+
+`loader.py` drives, `breaker.py` decides when a failing store is left alone, `figures.py` counts.
+"""

@@ -1,0 +1,107 @@
+"""What goes wrong with the store. Texts hold neither stored values nor credentials."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bson.errors import BSONError
+from pymongo.errors import (
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from kaa_epr.config.masking import mask_userinfo
+from kaa_epr.errors import KaaEprError
+
+_MAX_DETAIL: Final = 400
+"""Characters kept of a driver's text: it repeats the state of every server of the deployment."""
+
+
+class StoreError(KaaEprError):
+    """Base of everything the store raises."""
+
+
+class StoreUnavailable(StoreError):
+    """The store could not be asked, or refused to answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def message(self) -> str:
+        """Why."""
+        return f"the endpoint store is unavailable: {self.reason}"
+
+
+class StoreOverloaded(StoreUnavailable):
+    """So many operations were left behind unfinished that no more are begun."""
+
+    def __init__(self, unfinished: int) -> None:
+        super().__init__(f"{unfinished} operations are past their time limit and still unfinished")
+        self.args = (unfinished,)
+        self.unfinished = unfinished
+
+
+class StoreTimeout(StoreError):
+    """The store did not answer in time."""
+
+    def __init__(self, operation: str, seconds: float) -> None:
+        super().__init__(operation, seconds)
+        self.operation = operation
+        self.seconds = seconds
+
+    def message(self) -> str:
+        """What took too long, and how long it was allowed to take."""
+        return f"the endpoint store did not answer within {self.seconds:g} s ({self.operation})"
+
+
+class StoreSettingsRefused(StoreError):
+    """The driver does not accept the connection settings."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def message(self) -> str:
+        """What is wrong; never the connection string itself."""
+        return f"the settings under mongo are not usable: {self.reason}"
+
+
+class ForeignCollection(StoreError):
+    """A write was asked for although a field mapping says that another service owns the documents."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+    def message(self) -> str:
+        """Which mapping stands in the way."""
+        return (
+            f"mongo.fields.{self.field} is mapped to another name, so the documents belong to another "
+            "service: they are read, never written"
+        )
+
+
+def from_driver(error: PyMongoError | BSONError, operation: str, seconds: float) -> StoreError:
+    """The store's error for a driver's.
+
+    Of a refused command only code and code name are kept: its text may quote stored values.
+    """
+    if isinstance(error, ServerSelectionTimeoutError):
+        return StoreUnavailable(f"no primary is reachable ({_detail(error)})")
+    if isinstance(error, PyMongoError) and error.timeout:
+        return StoreTimeout(operation, seconds)
+    if isinstance(error, OperationFailure):
+        name = (error.details or {}).get("codeName", "no code name")
+        return StoreUnavailable(f"{operation} was refused with {name} (code {error.code})")
+    if isinstance(error, ConnectionFailure):
+        return StoreUnavailable(_detail(error))
+    return StoreUnavailable(f"{operation} failed with {type(error).__name__}")
+
+
+def _detail(error: PyMongoError) -> str:
+    # Host names and causes such as "connection refused" or "certificate verify failed".
+    text = mask_userinfo(str(error))
+    return text if len(text) <= _MAX_DETAIL else text[:_MAX_DETAIL] + "…"

@@ -1,0 +1,22 @@
+"""Opens the store that the settings name."""
+
+from __future__ import annotations
+
+from kaa_epr.config.groups import StoreSettings
+from kaa_epr.config.mongo import MongoSettings
+from kaa_epr.store.api import Store
+
+
+def open_store(mongo: MongoSettings, store: StoreSettings) -> Store:
+    """A store on the running event loop; nothing is connected yet.
+
+    Raises ``StoreSettingsRefused`` when the driver does not accept the settings.
+    """
+    # Imported here: each driver takes a quarter of a second, and only one is wanted.
+    if mongo.driver == "pymongo":
+        from kaa_epr.store.pymongo_store import PymongoStore
+
+        return PymongoStore(mongo, store)
+    from kaa_epr.store.motor_store import MotorStore
+
+    return MotorStore(mongo, store)
