@@ -1,0 +1,327 @@
+//! One connection: sends gets as its pace allows, takes their answers, keeps the figures.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use hdrhistogram::Histogram;
+
+use crate::args::RunArgs;
+use crate::book::{Book, CORRELATION, Get};
+use crate::check::{Judge, Settled};
+use crate::nats::Connection;
+use crate::targets::Targets;
+use crate::wire::put_long;
+
+/// How often lost gets are looked for.
+const SWEEP: Duration = Duration::from_millis(100);
+/// Unsent bytes beyond which no further gets are made.
+const MAX_BACKLOG: usize = 4 * 1024 * 1024;
+/// Gets under way while the cache is filled, at least.
+const PREFILL_WINDOW: u32 = 256;
+/// Attempts per endpoint, on average, before filling the cache is given up.
+const PREFILL_ATTEMPTS: usize = 10;
+
+/// When what is measured: load runs from now to `end`, and counts from `start`.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// End of the warm-up.
+    pub start: Instant,
+    /// End of the measured time.
+    pub end: Instant,
+    /// Length of the series' intervals; zero: no series.
+    pub interval: Duration,
+}
+
+/// Answers in one interval of the series.
+#[derive(Clone, Copy, Default)]
+pub struct Interval {
+    /// Right answers.
+    pub right: u64,
+    /// Answers 503.
+    pub unavailable: u64,
+}
+
+/// What a connection measured.
+pub struct Figures {
+    /// Right answers that arrived in the measured time.
+    pub right: u64,
+    /// All answers that arrived in the measured time.
+    pub answers: u64,
+    /// Latency in nanoseconds of gets due in the measured time, from the moment each was due.
+    pub latency: Histogram<u64>,
+    /// Right answers and 503s over time.
+    pub series: Vec<Interval>,
+}
+
+/// When gets are sent.
+enum Pace {
+    /// As answers come: this many under way.
+    Window(usize),
+    /// At fixed times.
+    Rate { next: Instant, gap: Duration },
+}
+
+impl Pace {
+    /// The moment the next get was due, if it may go out at `now`.
+    fn due(&mut self, now: Instant, under_way: usize) -> Option<Instant> {
+        match self {
+            Self::Window(size) => (under_way < *size).then_some(now),
+            Self::Rate { next, gap } => {
+                let due = *next;
+                (due <= now).then(|| {
+                    *next += *gap;
+                    due
+                })
+            }
+        }
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        match self {
+            Self::Window(_) => SWEEP,
+            Self::Rate { next, .. } => next.saturating_duration_since(now).min(SWEEP),
+        }
+    }
+}
+
+/// One connection of the generator.
+pub struct Worker<'a> {
+    args: &'a RunArgs,
+    targets: &'a Targets,
+    order: &'a [u32],
+    position: usize,
+    number: u32,
+    connection: Connection,
+    book: Book,
+    slots: u32,
+    /// "PUB subject reply ".
+    head: Vec<u8>,
+    /// Encoded timestamp and timeout, renewed with each batch.
+    stamp: Vec<u8>,
+    /// What the answers came to.
+    pub judge: Judge,
+    /// Gets sent.
+    pub sent: u64,
+}
+
+impl<'a> Worker<'a> {
+    /// Connects; `run` sets this run's correlation ids and reply subject apart from others'.
+    pub fn new(
+        args: &'a RunArgs,
+        targets: &'a Targets,
+        order: &'a [u32],
+        run: u32,
+        number: u32,
+    ) -> Result<Self> {
+        let reply = format!("kaa.v1.replica.load-{run:08x}-{number}.epmmp.ep-metadata-get-response");
+        let head = format!(
+            "PUB kaa.v1.service.{}.epmmp.ep-metadata-get-request {reply} ",
+            args.instance
+        );
+        let most = if args.rate.is_some() {
+            args.max_inflight
+        } else {
+            args.window
+        };
+        let slots = share(most, args.connections, number).max(PREFILL_WINDOW);
+        Ok(Self {
+            args,
+            targets,
+            order,
+            position: order.len() / args.connections as usize * number as usize,
+            number,
+            connection: Connection::open(&args.nats, &[&reply])?,
+            book: Book::new(run, number as u16, slots),
+            slots,
+            head: head.into_bytes(),
+            stamp: Vec::new(),
+            judge: Judge::new(args.expect, args.revision),
+            sent: 0,
+        })
+    }
+
+    /// Asks for this worker's share of the known endpoints until each was answered as it must be. Returns
+    /// how many gets that took.
+    pub fn prefill(&mut self) -> Result<u64> {
+        let mut queue: VecDeque<u32> = (self.number..self.targets.known())
+            .step_by(self.args.connections as usize)
+            .collect();
+        let most = queue.len() * PREFILL_ATTEMPTS;
+        let mut sweep = Instant::now() + SWEEP;
+        while !queue.is_empty() || self.book.under_way() > 0 {
+            let now = Instant::now();
+            self.set_stamp()?;
+            while self.book.under_way() < self.slots as usize
+                && let Some(target) = queue.pop_front()
+            {
+                self.ask(Get { target, origin: now });
+            }
+            if self.sent as usize > most {
+                bail!(
+                    "filling the cache failed: {:?} {:?}",
+                    self.judge.statuses,
+                    self.judge.faults
+                );
+            }
+            self.connection.exchange(SWEEP)?;
+            self.answers(|settled| {
+                if !settled.right {
+                    queue.push_back(settled.get.target);
+                }
+            })?;
+            if now >= sweep {
+                self.book
+                    .expire(now - self.args.timeout, |get| queue.push_back(get.target));
+                sweep = now + SWEEP;
+            }
+        }
+        self.judge.reset();
+        Ok(std::mem::take(&mut self.sent))
+    }
+
+    /// Runs the load of the plan and waits for what is then still under way.
+    pub fn measure(&mut self, plan: &Plan) -> Result<Figures> {
+        let mut figures = Figures::new(plan)?;
+        let mut pace = self.pace();
+        let mut sweep = Instant::now() + SWEEP;
+        loop {
+            let now = Instant::now();
+            let running = now < plan.end;
+            if running {
+                self.send_due(&mut pace, now)?;
+            } else if self.book.under_way() == 0 {
+                return Ok(figures);
+            }
+            let wait = if running {
+                pace.wait(now).min(plan.end - now)
+            } else {
+                SWEEP
+            };
+            self.connection.exchange(wait)?;
+            let arrival = Instant::now();
+            self.answers(|settled| figures.add(plan, settled, arrival))?;
+            if now >= sweep {
+                let lost = &mut self.judge.faults.lost;
+                self.book.expire(now - self.args.timeout, |_| *lost += 1);
+                sweep = now + SWEEP;
+            }
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        match self.args.rate {
+            None => Pace::Window(share(self.args.window, self.args.connections, self.number) as usize),
+            Some(rate) => {
+                let gap = Duration::from_secs_f64(f64::from(self.args.connections) / rate);
+                Pace::Rate {
+                    next: Instant::now(),
+                    gap,
+                }
+            }
+        }
+    }
+
+    fn send_due(&mut self, pace: &mut Pace, now: Instant) -> Result<()> {
+        self.set_stamp()?;
+        while self.book.under_way() < self.slots as usize
+            && self.connection.backlog() < MAX_BACKLOG
+            && let Some(origin) = pace.due(now, self.book.under_way())
+        {
+            let target = self.order[self.position];
+            self.position = (self.position + 1) % self.order.len();
+            self.ask(Get { target, origin });
+        }
+        Ok(())
+    }
+
+    /// Timestamp and timeout of the gets made from here on.
+    fn set_stamp(&mut self) -> Result<()> {
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .context("a clock before 1970")?;
+        self.stamp.clear();
+        put_long(&mut self.stamp, wall.as_millis() as i64);
+        put_long(&mut self.stamp, self.args.timeout.as_millis() as i64);
+        Ok(())
+    }
+
+    /// Appends one get to what is sent next; the caller has made sure of a free slot.
+    fn ask(&mut self, get: Get) {
+        let tail = self.targets.tail(get.target);
+        let out = self.connection.output();
+        out.extend_from_slice(&self.head);
+        put_decimal(out, 1 + CORRELATION + self.stamp.len() + tail.len());
+        out.extend_from_slice(b"\r\n");
+        out.push(2 * CORRELATION as u8); // the length as a zigzag varint
+        self.book.enter(get, out);
+        out.extend_from_slice(&self.stamp);
+        out.extend_from_slice(tail);
+        out.extend_from_slice(b"\r\n");
+        self.sent += 1;
+    }
+
+    fn answers(&mut self, mut each: impl FnMut(&Settled)) -> Result<()> {
+        while let Some(range) = self.connection.next()? {
+            let message = self.connection.bytes(range);
+            if let Some(settled) = self.judge.settle(message, &mut self.book, self.targets) {
+                each(&settled);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Figures {
+    fn new(plan: &Plan) -> Result<Self> {
+        let intervals = match plan.interval.as_nanos() {
+            0 => 0,
+            length => (plan.end - plan.start).as_nanos().div_ceil(length) as usize,
+        };
+        let latency = Histogram::new(3)?;
+        Ok(Self {
+            right: 0,
+            answers: 0,
+            latency,
+            series: vec![Interval::default(); intervals],
+        })
+    }
+
+    fn add(&mut self, plan: &Plan, settled: &Settled, arrival: Instant) {
+        if (plan.start..plan.end).contains(&settled.get.origin) {
+            self.latency
+                .saturating_record((arrival - settled.get.origin).as_nanos() as u64);
+        }
+        if !(plan.start..plan.end).contains(&arrival) {
+            return;
+        }
+        self.answers += 1;
+        self.right += u64::from(settled.right);
+        if !self.series.is_empty() {
+            let number = (arrival - plan.start).as_nanos() / plan.interval.as_nanos();
+            let interval = &mut self.series[number as usize];
+            interval.right += u64::from(settled.right);
+            interval.unavailable += u64::from(settled.status == 503);
+        }
+    }
+}
+
+/// Part `number` of `whole` cut into `parts`.
+fn share(whole: u32, parts: u32, number: u32) -> u32 {
+    whole / parts + u32::from(number < whole % parts)
+}
+
+fn put_decimal(out: &mut Vec<u8>, value: usize) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
