@@ -1,6 +1,6 @@
 """Avro schemas of the messages, one `.avsc` per message and revision, as shipped in the wheel.
 
-Names are paths below ``schemas/`` without the ending, such as ``epmmp/0019-endpoint-metadata-get-request.rev3``.
+Names are paths below ``schemas/`` without the ending: ``epmmp/0019-endpoint-metadata-get-request.rev3``.
 ``schemas/README.md`` says which RFC and which revision each belongs to.
 """
 

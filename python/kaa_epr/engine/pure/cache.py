@@ -1,0 +1,94 @@
+"""A least-recently-used cache bounded in bytes, with a bounded and jittered age for each entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, Generic, TypeVar
+from zlib import crc32
+
+from cachetools import LRUCache
+
+V = TypeVar("V")
+_ID_BYTES: Final = 2
+"""Bytes charged per character of an ID: in UTF-8 most have one, and the text is kept twice."""
+
+
+class Miss(Enum):
+    """Why nothing was found."""
+
+    ABSENT = auto()
+    EXPIRED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[V]):
+    value: V
+    size: int
+    expires_ms: int
+
+
+class _Lru(LRUCache[str, _Held[V]]):
+    """Counts what it evicts for room."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes, getsizeof=lambda held: held.size)
+        self.evictions = 0
+
+    def popitem(self) -> tuple[str, _Held[V]]:
+        self.evictions += 1
+        return super().popitem()
+
+
+class BoundedCache(Generic[V]):
+    """Endpoint ID -> value. Ages are in milliseconds of the monotonic clock."""
+
+    def __init__(self, max_bytes: int, max_age_ms: int, seed: int) -> None:
+        self._lru: _Lru[V] = _Lru(max_bytes)
+        self._max_age_ms = max_age_ms
+        self._seed = seed & 0xFFFF_FFFF
+
+    def __len__(self) -> int:
+        return len(self._lru)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes charged for what is held, at most ``max_bytes``."""
+        return int(self._lru.currsize)
+
+    @property
+    def evictions(self) -> int:
+        """Values evicted for room since the start."""
+        return self._lru.evictions
+
+    def get(self, endpoint_id: str, mono_ms: int) -> V | Miss:
+        """Looks up and marks as most recently used; a value beyond its age is dropped."""
+        held = self._lru.get(endpoint_id)
+        if held is None:
+            return Miss.ABSENT
+        if held.expires_ms <= mono_ms:
+            del self._lru[endpoint_id]
+            return Miss.EXPIRED
+        return held.value
+
+    def insert(self, endpoint_id: str, value: V, size: int, mono_ms: int) -> bool:
+        """Stores ``value`` instead of what was there; False when it alone is over the bound."""
+        self.remove(endpoint_id)
+        size += _ID_BYTES * len(endpoint_id)
+        if size > self._lru.maxsize:
+            return False
+        self._lru[endpoint_id] = _Held(value, size, mono_ms + self._age(endpoint_id))
+        return True
+
+    def remove(self, endpoint_id: str) -> None:
+        """Drops what is held for the endpoint."""
+        self._lru.pop(endpoint_id, None)
+
+    def clear(self) -> None:
+        """Drops everything."""
+        self._lru.clear()
+
+    def _age(self, endpoint_id: str) -> int:
+        """The age bound, up to a tenth less by the ID, so that what was loaded together ages apart."""
+        spread = crc32(endpoint_id.encode(), self._seed)
+        return self._max_age_ms - (self._max_age_ms // 10 * spread >> 32)

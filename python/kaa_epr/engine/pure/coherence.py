@@ -1,0 +1,85 @@
+"""When an entry may be served and a load may be cached (design section 3)."""
+
+from __future__ import annotations
+
+from kaa_epr.engine.pure.limits import MAX_SETTLING
+
+
+class Coherence:
+    """The state of one responder's hearing. All times are monotonic milliseconds.
+
+    The epoch grows when a connection is made or lost, when its event subscriptions are confirmed or lost, and
+    with every flush: whoever makes it grow empties the cache and cuts the running flights.
+    """
+
+    def __init__(self, settle_ms: int, foreign_settle_ms: int) -> None:
+        self._settle_ms = settle_ms
+        self._foreign = Settling(foreign_settle_ms)
+        self._connected = False
+        self._settled_at_ms = 0
+        self.epoch = 0
+        self.hearing = False
+        """Whether entries may be served (rule 4)."""
+
+    def may_cache(self, endpoint_id: str, mono_ms: int) -> bool:
+        """Whether a load that begins now may be cached (rules 3, 4 and 7)."""
+        settled = mono_ms >= self._settled_at_ms and not self._foreign.holds(endpoint_id, mono_ms)
+        return self.hearing and settled
+
+    def connected(self, *, cluster: bool, mono_ms: int) -> None:
+        """A connection was made: nothing survives the gap, and in a cluster it lasts longer (rule 3)."""
+        self._connected = True
+        self._settled_at_ms = mono_ms + self._settle_ms if cluster else 0
+        self.hearing = False
+        self.epoch += 1
+
+    def disconnected(self) -> None:
+        """The connection is gone, and with it every event from now on."""
+        self._connected = False
+        self.hearing = False
+        self.epoch += 1
+
+    def ears(self, *, hearing: bool) -> bool:
+        """Whether every event subscription is confirmed (rule 4); returns whether that is news.
+
+        A confirmation that comes when its connection is gone is none.
+        """
+        hearing = hearing and self._connected
+        changed = hearing != self.hearing
+        self.hearing = hearing
+        self.epoch += changed
+        return changed
+
+    def flushed(self) -> None:
+        """Everything before is void."""
+        self.epoch += 1
+
+    def foreign_event(self, endpoint_id: str, mono_ms: int) -> None:
+        """An event without our headers (rule 7)."""
+        self._foreign.hold(endpoint_id, mono_ms)
+
+
+class Settling:
+    """Endpoints that are not cached for a while; when there are too many of them, none is."""
+
+    def __init__(self, span_ms: int) -> None:
+        self._span_ms = span_ms
+        self._until_ms: dict[str, int] = {}
+        self._all_until_ms = 0
+
+    def holds(self, endpoint_id: str, mono_ms: int) -> bool:
+        """Whether the endpoint settles at this time."""
+        return mono_ms < max(self._all_until_ms, self._until_ms.get(endpoint_id, 0))
+
+    def hold(self, endpoint_id: str, mono_ms: int) -> None:
+        """The endpoint settles from now on. All settle equally long, so the oldest is first in the table."""
+        self._until_ms.pop(endpoint_id, None)
+        while self._until_ms:
+            oldest = next(iter(self._until_ms))
+            if self._until_ms[oldest] > mono_ms:
+                break
+            del self._until_ms[oldest]
+        if len(self._until_ms) >= MAX_SETTLING:
+            self._all_until_ms = mono_ms + self._span_ms
+        else:
+            self._until_ms[endpoint_id] = mono_ms + self._span_ms

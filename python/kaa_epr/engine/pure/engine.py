@@ -1,0 +1,168 @@
+"""The pure engine: the state machine of ARCHITECTURE.md, "The engine", without the extension.
+
+Same contract, verdicts and bytes as the Rust core (``rust/core/src/pipeline``); only slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kaa_epr.engine.api import EngineConfig, FlushCause, Kind
+from kaa_epr.engine.pure.answers import Now
+from kaa_epr.engine.pure.bson_check import DocumentError
+from kaa_epr.engine.pure.checked import DecodeError
+from kaa_epr.engine.pure.entry import id_of, split
+from kaa_epr.engine.pure.pipeline import Pipeline
+
+
+class PureEngine:
+    """One responder's state; the methods are those of ``kaa_epr.engine.api.Engine``."""
+
+    name = "pure"
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._mapping = config.mapping
+        self._store_timeout_ms = config.store_timeout_ms
+        self._pipeline = Pipeline(config)
+
+    # --- connection -----------------------------------------------------------------------------------------
+
+    def link_up(self, *, max_payload: int, headers: bool, cluster: bool, wall_ms: int, mono_ms: int) -> bytes:
+        """A new connection: nothing survives the gap (rule 3), held answers are returned."""
+        pipeline = self._pipeline
+        pipeline.desk.link_up(max_payload=max_payload, headers=headers)
+        pipeline.coherence.connected(cluster=cluster, mono_ms=mono_ms)
+        pipeline.forget_all()
+        pipeline.counters.add("flushes_connection")
+        pipeline.output.link_up(max_payload=max_payload, headers=headers, wall_ms=wall_ms, mono_ms=mono_ms)
+        return pipeline.output.take()
+
+    def ears(self, hearing: bool, mono_ms: int) -> None:  # noqa: ARG002 - the interface's; no rule needs it
+        """Whether every event subscription is confirmed (rules 3 and 4)."""
+        if self._pipeline.coherence.ears(hearing=hearing):
+            self._pipeline.forget_all()
+            if not hearing:
+                self._pipeline.counters.add("flushes_ears_lost")
+
+    def link_down(self) -> None:
+        """The connection is gone: deaf from now on, and answers are held."""
+        self._pipeline.coherence.disconnected()
+        self._pipeline.forget_all()
+        self._pipeline.output.link_down()
+
+    # --- messages -------------------------------------------------------------------------------------------
+
+    def get(
+        self, reply: str, headers: bytes, payload: bytes, *, fresh: bool, wall_ms: int, mono_ms: int
+    ) -> bool:
+        """A get request (flow 1); returns whether flights are queued."""
+        self._pipeline.get(reply.encode(), headers, payload, Now(wall_ms, mono_ms), fresh=fresh)
+        return self._pipeline.park.queued > 0
+
+    def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:
+        """An event (flow 3): its entry is gone afterwards, or everything. ValueError for ``Kind.GET``."""
+        if kind == Kind.GET:
+            raise ValueError("a get is not an event")
+        try:
+            self._pipeline.event(kind, headers, payload, mono_ms)
+        except DecodeError:
+            self._pipeline.counters.add("events_undecodable")
+            self._pipeline.flush(FlushCause.UNDECODABLE_EVENT)
+
+    def take_output(self) -> bytes:
+        """The answers made since the last call, as frames."""
+        return self._pipeline.output.take()
+
+    def take_bugs(self) -> list[str]:
+        """Correlation ids of gets answered 500 because of a bug, since the last call."""
+        bugs = list(self._pipeline.bugs)
+        self._pipeline.bugs.clear()
+        return bugs
+
+    # --- loads ----------------------------------------------------------------------------------------------
+
+    def begin_load(self, max_ids: int, mono_ms: int) -> tuple[int, list[str]] | None:
+        """Takes queued flights as one load: its number and endpoint ids."""
+        pipeline = self._pipeline
+        begun = pipeline.park.begin(max_ids, lambda each: pipeline.coherence.may_cache(each, mono_ms))
+        if begun is not None:
+            pipeline.counters.add("loads")
+            pipeline.counters.batch_sizes.observe(len(begun[1]))
+        return begun
+
+    def end_load(self, load: int, batches: Sequence[bytes], *, wall_ms: int, mono_ms: int) -> list[str]:
+        """The store's answer (flow 2); returns the ids of unusable documents. ValueError for an unknown load.
+
+        A batch that cannot be cut into documents fails the whole load. A document that nobody asked for, or
+        a second one of an endpoint, lands nowhere.
+        """
+        try:
+            documents = [document for batch in batches for document in split(batch)]
+        except DocumentError:
+            self.fail_load(load, wall_ms=wall_ms, mono_ms=mono_ms)
+            return []
+        pipeline, now = self._pipeline, Now(wall_ms, mono_ms)
+        ids = pipeline.park.end(load)
+        unusable: list[str] = []
+        for document in documents:
+            endpoint_id = id_of(document, self._mapping)
+            if endpoint_id is None or (landing := pipeline.park.land(load, endpoint_id)) is None:
+                continue
+            pipeline.counters.add("loaded_endpoints")
+            if not pipeline.landed(endpoint_id, landing, document, now):
+                unusable.append(endpoint_id)
+        for endpoint_id in ids:
+            if (landing := pipeline.park.land(load, endpoint_id)) is not None:
+                pipeline.landed_unknown(endpoint_id, landing, now)
+        return unusable
+
+    def fail_load(self, load: int, *, wall_ms: int, mono_ms: int) -> None:
+        """503 for every get of the load. ValueError for an unknown load."""
+        ids = self._pipeline.park.end(load)
+        self._pipeline.counters.add("load_failures")
+        for endpoint_id in ids:
+            self._pipeline.fail(self._pipeline.park.fail(load, endpoint_id), Now(wall_ms, mono_ms))
+
+    def store_up(self, up: bool, *, wall_ms: int, mono_ms: int) -> None:
+        """While the store is down every miss gets 503 at once, queued flights included."""
+        self._pipeline.store_up = up
+        if not up:
+            self._pipeline.fail(self._pipeline.park.fail_queued(None), Now(wall_ms, mono_ms))
+
+    def tick(self, *, wall_ms: int, mono_ms: int) -> None:
+        """Fails queued flights and drops held answers whose time has passed."""
+        overdue = self._pipeline.park.fail_queued(mono_ms - self._store_timeout_ms)
+        self._pipeline.fail(overdue, Now(wall_ms, mono_ms))
+        self._pipeline.output.tick(wall_ms, mono_ms)
+
+    # --- upkeep ---------------------------------------------------------------------------------------------
+
+    def flush(self, cause: FlushCause) -> None:
+        """Drops the whole cache; running flights answer but are not stored."""
+        self._pipeline.flush(FlushCause(cause))
+
+    def pending(self) -> int:
+        """Gets waiting for loads."""
+        return self._pipeline.park.waiters
+
+    def stats(self) -> Mapping[str, int | list[int]]:
+        """Counters, gauges and histograms by the names in ``engine/stats.py``."""
+        pipeline = self._pipeline
+        return {
+            **pipeline.counters.values(),
+            "evictions": pipeline.cache.evictions + pipeline.unknown.evictions,
+            "held_dropped": pipeline.output.dropped,
+            "cache_bytes": pipeline.cache.bytes,
+            "cache_entries": len(pipeline.cache),
+            "unknown_bytes": pipeline.unknown.bytes,
+            "unknown_entries": len(pipeline.unknown),
+            "pending": pipeline.park.waiters,
+            "pending_bytes": pipeline.park.bytes,
+            "queued_flights": pipeline.park.queued,
+            "running_loads": pipeline.park.running,
+            "held_bytes": pipeline.output.held_bytes,
+            "epoch": pipeline.coherence.epoch,
+            "coherent": int(pipeline.coherence.hearing),
+            "batch_sizes": pipeline.counters.batch_sizes.counts(),
+            "wait_ms": pipeline.counters.wait_ms.counts(),
+        }

@@ -1,0 +1,172 @@
+"""Gets that wait for loads: flights, loads, and who is answered by which.
+
+A *flight* is one endpoint and the gets that one load of it will answer. It is queued until ``begin`` takes it
+into a load; from that moment, its lease, it is running. An endpoint has at most one queued
+flight, its youngest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from kaa_epr.engine.pure.codec import GetRequest
+from kaa_epr.engine.pure.limits import WAITER_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A get that waits, with where its answer goes. ``arrived_ms`` is monotonic."""
+
+    request: GetRequest
+    reply: bytes
+    traceparent: bytes | None
+    arrived_ms: int
+    payload_bytes: int
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against the bound of what may wait: the payload, and what was decoded from it."""
+        return WAITER_BYTES + 2 * self.payload_bytes + len(self.reply) + len(self.traceparent or b"")
+
+
+@dataclass(slots=True)
+class _Flight:
+    load: int | None = None
+    """The load that took it; None while it is queued."""
+    cut: bool = False
+    """Later gets must not join, and the result must not be cached."""
+    cacheable: bool = False
+    waiters: list[Waiter] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What a landed flight leaves to do: gets to answer, oldest first, and whether to cache the result."""
+
+    waiters: list[Waiter]
+    cacheable: bool
+
+
+class Park:
+    """All gets that wait, bounded in number and in bytes."""
+
+    def __init__(self, max_waiters: int, max_bytes: int) -> None:
+        self._max_waiters = max_waiters
+        self._max_bytes = max_bytes
+        self._flights: dict[str, list[_Flight]] = {}
+        self._queue: dict[str, None] = {}
+        self._loads: dict[int, list[str]] = {}
+        self._next_load = 1
+        self.waiters = 0
+        self.bytes = 0
+
+    @property
+    def queued(self) -> int:
+        """Flights that no load has taken yet."""
+        return len(self._queue)
+
+    @property
+    def running(self) -> int:
+        """Loads that have begun and not ended."""
+        return len(self._loads)
+
+    def admits(self, waiter: Waiter) -> bool:
+        """Whether there is room for one more."""
+        return self.waiters < self._max_waiters and self.bytes + waiter.size <= self._max_bytes
+
+    def park(self, waiter: Waiter, *, alone: bool) -> bool:
+        """Parks a get that was admitted; returns whether it joined a flight.
+
+        ``alone``: a running flight will not do.
+        """
+        endpoint_id = waiter.request.endpoint_id
+        self.waiters += 1
+        self.bytes += waiter.size
+        flights = self._flights.setdefault(endpoint_id, [])
+        if flights and (flights[-1].load is None or not (flights[-1].cut or alone)):
+            flights[-1].waiters.append(waiter)
+            return True
+        flights.append(_Flight(waiters=[waiter]))
+        self._queue[endpoint_id] = None
+        return False
+
+    def begin(self, max_ids: int, cacheable: Callable[[str], bool]) -> tuple[int, list[str]] | None:
+        """Takes up to ``max_ids`` queued flights, oldest first, as one load.
+
+        ``cacheable`` tells of each id whether a load of it that begins now may be cached.
+        """
+        ids = list(self._queue)[: max(max_ids, 0)]
+        if not ids:
+            return None
+        load = self._next_load
+        self._next_load += 1
+        self._loads[load] = ids
+        for endpoint_id in ids:
+            del self._queue[endpoint_id]
+            flight = self._flights[endpoint_id][-1]
+            flight.load = load
+            flight.cacheable = cacheable(endpoint_id)
+        return load, list(ids)
+
+    def end(self, load: int) -> list[str]:
+        """Ends a load: the ids it was for. ValueError when it is not running."""
+        try:
+            return self._loads.pop(load)
+        except KeyError:
+            raise ValueError(f"no load {load} is running") from None
+
+    def land(self, load: int, endpoint_id: str) -> Landing | None:
+        """The load has a result: its flight and all older ones are answered by it.
+
+        None when the load has no flight for the endpoint (any more: a younger load may have answered it).
+        """
+        flights = self._flights.get(endpoint_id, [])
+        for index, flight in enumerate(flights):
+            if flight.load == load:
+                landed = flights[: index + 1]
+                self._keep(endpoint_id, flights[index + 1 :])
+                waiters = self._leave(waiter for each in landed for waiter in each.waiters)
+                return Landing(waiters, flight.cacheable and not flight.cut)
+        return None
+
+    def fail(self, load: int, endpoint_id: str) -> list[Waiter]:
+        """The load failed: only its own flight ends."""
+        flights = self._flights.get(endpoint_id, [])
+        failed = [flight for flight in flights if flight.load == load]
+        self._keep(endpoint_id, [flight for flight in flights if flight.load != load])
+        return self._leave(waiter for flight in failed for waiter in flight.waiters)
+
+    def fail_queued(self, arrived_ms: int | None) -> list[Waiter]:
+        """Gives up queued flights whose first get arrived at or before ``arrived_ms``; with None, all."""
+        failed: list[Waiter] = []
+        for endpoint_id in list(self._queue):
+            flights = self._flights[endpoint_id]
+            if arrived_ms is not None and flights[-1].waiters[0].arrived_ms > arrived_ms:
+                break
+            del self._queue[endpoint_id]
+            self._keep(endpoint_id, flights[:-1])
+            failed += self._leave(flights[-1].waiters)
+        return failed
+
+    def cut(self, endpoint_id: str) -> None:
+        """An event: running flights answer who waits, and are neither joined nor cached any more."""
+        for flight in self._flights.get(endpoint_id, ()):
+            flight.cut = flight.cut or flight.load is not None
+
+    def cut_all(self) -> None:
+        """A new epoch: as ``cut`` for every endpoint."""
+        for endpoint_id in self._flights:
+            self.cut(endpoint_id)
+
+    def _keep(self, endpoint_id: str, flights: list[_Flight]) -> None:
+        if flights:
+            self._flights[endpoint_id] = flights
+        else:
+            self._flights.pop(endpoint_id, None)
+
+    def _leave(self, waiters: Iterable[Waiter]) -> list[Waiter]:
+        left = list(waiters)
+        self.waiters -= len(left)
+        self.bytes -= sum(waiter.size for waiter in left)
+        return left
