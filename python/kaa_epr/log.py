@@ -170,8 +170,8 @@ def _render_exception(_logger: WrappedLogger, _method: str, event: EventDict) ->
 
 def _redact_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     envelope = {key: event.pop(key) for key in _ENVELOPE if key in event}
-    facts = {key: redact(value, key) for key, value in event.items()}
-    return {**envelope, **facts}
+    what = event.pop("event", "")
+    return {**envelope, "event": redact(what), **{key: redact(value, key) for key, value in event.items()}}
 
 
 def _escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -154,6 +154,10 @@ class ManagementSettings(Group):
         description="Port to listen on; 0: any free one. With several workers, worker i listens on port + i.",
     )
 
+    def port_of(self, worker: int) -> int:
+        """The port of one worker, counted from 0."""
+        return self.port + worker if self.port else 0
+
 
 class LogSettings(Group):
     """Structured logs on standard error."""

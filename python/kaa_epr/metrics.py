@@ -1,0 +1,185 @@
+"""Prometheus metrics of one worker, collected when somebody asks.
+
+``metrics_table.TABLE`` lists them. The counters live where things happen (the engine, the link, the store's
+breaker); here they get their names, which begin with ``kaa_epr_``, and the label ``worker``. ``process_*``
+are the client library's usual ones.
+"""
+
+from __future__ import annotations
+
+import platform
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from kaa_epr.engine.stats import BATCH_SIZE_BUCKETS, WAIT_MS_BUCKETS
+from kaa_epr.metrics_table import BUILD_INFO, BUILD_INFO_HELP, TABLE, Row
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+CHUNK_SECONDS_BUCKETS: Final = (
+    *(0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5),
+    *(0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5),
+)
+LOAD_SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+
+Stats = Mapping[str, int | list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStats:
+    """What the link counts; booleans count as 0 and 1."""
+
+    up: bool = False
+    """A connection to a NATS server is established."""
+    ears: bool = False
+    """The server confirmed every event subscription of this connection."""
+    fast_path: bool = False
+    """The core reads the connection itself."""
+    connects: int = 0
+    """Connections established since start."""
+    disconnects: int = 0
+    """Connections lost since start."""
+    bytes_read: int = 0
+    write_buffer_bytes: int = 0
+    """Bytes not yet taken by the operating system."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What the loader and its breaker count."""
+
+    up: bool = False
+    """The store answers; false while the breaker is open."""
+    trips: int = 0
+    """Times the store was declared down."""
+    probes: int = 0
+    """Times a store that was down was asked whether it is back."""
+    abandoned_loads: int = 0
+    """Loads given up that the driver has not ended yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInfo:
+    """What runs; the labels of ``kaa_epr_build_info``."""
+
+    version: str
+    engine: str
+    driver: str
+    python: str = platform.python_version()
+
+
+class _Buckets:
+    """A histogram that costs a bisection per observation."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float, times: int) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.sum += value * times
+
+
+class Metrics(Collector):
+    """The metrics of one worker, in a registry of their own."""
+
+    def __init__(
+        self,
+        *,
+        build: BuildInfo,
+        engine: Callable[[], Stats],
+        link: Callable[[], LinkStats],
+        store: Callable[[], StoreStats],
+        worker: int = 0,
+    ) -> None:
+        self._build = build
+        self._engine = engine
+        self._link = link
+        self._store = store
+        self._worker = str(worker)
+        self._own = {
+            "chunk_seconds": _Buckets(CHUNK_SECONDS_BUCKETS),
+            "load_seconds": _Buckets(LOAD_SECONDS_BUCKETS),
+        }
+        self._chunks = self._own["chunk_seconds"]
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    def observe_chunk(self, seconds: float, answers: int) -> None:
+        """A chunk's ``answers`` were written ``seconds`` after it was read."""
+        self._chunks.observe(seconds, answers)
+
+    def observe_load(self, seconds: float) -> None:
+        """A load ended, well or not."""
+        self._own["load_seconds"].observe(seconds, 1)
+
+    def render(self) -> bytes:
+        """Everything in Prometheus's text format (``CONTENT_TYPE``)."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """One family for each row of the table, and the build."""
+        sources: dict[str, Stats] = {
+            "engine": self._engine(),
+            "link": asdict(self._link()),
+            "store": asdict(self._store()),
+        }
+        yield self._build_info()
+        for row in TABLE:
+            if row.kind == "histogram":
+                yield self._histogram(row, sources["engine"])
+            else:
+                yield self._numbers(row, sources[row.source])
+
+    def _build_info(self) -> Metric:
+        labels = {"worker": self._worker, **asdict(self._build)}
+        family = GaugeMetricFamily(BUILD_INFO, BUILD_INFO_HELP, labels=list(labels))
+        family.add_metric(list(labels.values()), 1)
+        return family
+
+    def _numbers(self, row: Row, stats: Stats) -> Metric:
+        family_of = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+        names = ["worker"] if row.label is None else ["worker", row.label]
+        family = family_of(row.name, row.help, labels=names)
+        for label_value, key in row.samples.items():
+            value = stats[key]
+            assert not isinstance(value, list)
+            family.add_metric([self._worker, label_value][: len(names)], value)
+        return family
+
+    def _histogram(self, row: Row, engine: Stats) -> Metric:
+        bounds, counts, total = self._distribution(row.samples[""], engine)
+        cumulative = 0
+        buckets = []
+        for bound, count in zip([*map(str, map(float, bounds)), "+Inf"], counts, strict=True):
+            cumulative += count
+            buckets.append((bound, cumulative))
+        family = HistogramMetricFamily(row.name, row.help, labels=["worker"])
+        family.add_metric([self._worker], buckets, total)
+        return family
+
+    def _distribution(self, key: str, engine: Stats) -> tuple[Sequence[float], list[int], float | None]:
+        if key in self._own:
+            own = self._own[key]
+            return own.bounds, own.counts, own.sum
+        counts = engine[key]
+        total = engine.get(f"{key}_sum")
+        assert isinstance(counts, list)
+        assert not isinstance(total, list)
+        if key == "wait_ms":
+            bounds = [bound / 1000 for bound in WAIT_MS_BUCKETS]
+            return bounds, counts, None if total is None else total / 1000
+        return BATCH_SIZE_BUCKETS, counts, total

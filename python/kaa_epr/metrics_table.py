@@ -1,0 +1,168 @@
+"""The table of all metrics: what is collected, what the README shows, what the tests check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal["counter", "gauge", "histogram"]
+Source = Literal["engine", "link", "store", "own"]
+"""Where a number is counted: the engine's ``stats()``, ``LinkStats``, ``StoreStats``, ``Metrics`` itself."""
+
+BUILD_INFO: Final = "kaa_epr_build_info"
+BUILD_INFO_HELP: Final = "Always 1; the labels say what runs."
+
+
+class Row(NamedTuple):
+    """One metric."""
+
+    name: str
+    """Without the suffix that counters get."""
+    kind: Kind
+    source: Source
+    samples: Mapping[str, str]
+    """Label value to name in the source; the label value is "" where there is no label."""
+    help: str
+    label: str | None = None
+
+    @property
+    def exposed_name(self) -> str:
+        """The name as queries write it."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+
+def _one(name: str, kind: Kind, source: Source, key: str, text: str) -> Row:
+    return Row(f"kaa_epr_{name}", kind, source, {"": key}, text)
+
+
+def _many(name: str, kind: Kind, label: str, samples: Mapping[str, str], text: str) -> Row:
+    return Row(f"kaa_epr_{name}", kind, "engine", samples, text, label)
+
+
+TABLE: Final = (
+    _one("requests", "counter", "engine", "requests", "Get requests received."),
+    _many(
+        "requests_dropped",
+        "counter",
+        "reason",
+        {"no_reply": "requests_no_reply", "expired": "requests_expired"},
+        "Get requests left without an answer: no reply subject, or out of time.",
+    ),
+    _many(
+        "answers",
+        "counter",
+        "status",
+        {
+            "200": "answers_200",
+            "400": "answers_400",
+            "404": "answers_404",
+            "413": "answers_413",
+            "500": "answers_500",
+            "503": "answers_503",
+        },
+        "Answers by status code.",
+    ),
+    _one(
+        "held_answers_dropped", "counter", "engine", "held_dropped", "Answers lost for want of a connection."
+    ),
+    _one("cache_hits", "counter", "engine", "hits", "Gets answered from the cache."),
+    _one("cache_unknown_hits", "counter", "engine", "unknown_hits", "Gets of endpoints known not to exist."),
+    _one("cache_misses", "counter", "engine", "misses", "Gets that had to wait for a load."),
+    _one(
+        "cache_misses_joined", "counter", "engine", "joined", "Misses that joined a load asked for already."
+    ),
+    _one("cache_evictions", "counter", "engine", "evictions", "Entries dropped for want of room."),
+    _one("cache_expirations", "counter", "engine", "expirations", "Entries dropped for their age."),
+    _many(
+        "cache_bytes",
+        "gauge",
+        "kind",
+        {"known": "cache_bytes", "unknown": "unknown_bytes"},
+        "Memory of cached entries.",
+    ),
+    _many(
+        "cache_entries",
+        "gauge",
+        "kind",
+        {"known": "cache_entries", "unknown": "unknown_entries"},
+        "Cached entries.",
+    ),
+    _many(
+        "invalidations",
+        "counter",
+        "kind",
+        {
+            "metadata_updated": "invalidations_metadata_updated",
+            "registered": "invalidations_registered",
+            "unregistered": "invalidations_unregistered",
+            "appversion_updated": "invalidations_appversion_updated",
+        },
+        "Events applied, by kind.",
+    ),
+    _one(
+        "events_undecodable", "counter", "engine", "events_undecodable", "Events that could not be decoded."
+    ),
+    _many(
+        "flushes",
+        "counter",
+        "cause",
+        {
+            "connection": "flushes_connection",
+            "undecodable_event": "flushes_undecodable_event",
+            "event_overflow": "flushes_event_overflow",
+            "ears_lost": "flushes_ears_lost",
+            "store_primary_changed": "flushes_store_primary_changed",
+            "operator": "flushes_operator",
+        },
+        "Times the whole cache was dropped, by cause.",
+    ),
+    _one("coherent", "gauge", "engine", "coherent", "1 while gets may be answered from the cache."),
+    _one(
+        "epoch",
+        "gauge",
+        "engine",
+        "epoch",
+        "Number of the cache's epoch; grows with connections and flushes.",
+    ),
+    _one("loads", "counter", "engine", "loads", "Loads begun."),
+    _one("load_failures", "counter", "engine", "load_failures", "Loads that failed."),
+    _one("loaded_endpoints", "counter", "engine", "loaded_endpoints", "Endpoints that loads returned."),
+    _one("void_fills", "counter", "engine", "void_fills", "Loaded endpoints that were answered, not cached."),
+    _one("unusable_documents", "counter", "engine", "unusable_documents", "Documents that cannot be served."),
+    _one("load_batch_size", "histogram", "engine", "batch_sizes", "Endpoint IDs asked for in one load."),
+    _one("load_seconds", "histogram", "own", "load_seconds", "Duration of a load."),
+    _one("pending_gets", "gauge", "engine", "pending", "Gets waiting for loads."),
+    _one("pending_bytes", "gauge", "engine", "pending_bytes", "Memory of gets waiting for loads."),
+    _one("queued_flights", "gauge", "engine", "queued_flights", "Endpoints waiting to be asked for."),
+    _one("running_loads", "gauge", "engine", "running_loads", "Loads in flight."),
+    _one("held_bytes", "gauge", "engine", "held_bytes", "Memory of answers held while no connection is up."),
+    _one("wait_seconds", "histogram", "engine", "wait_ms", "How long a get waited for its load."),
+    _one(
+        "chunk_seconds",
+        "histogram",
+        "own",
+        "chunk_seconds",
+        "Time from reading a chunk until its answers are written, counted once for each answer in it.",
+    ),
+    _one("link_up", "gauge", "link", "up", "1 while connected to NATS."),
+    _one("link_ears", "gauge", "link", "ears", "1 while every event subscription is confirmed."),
+    _one("link_fast_path", "gauge", "link", "fast_path", "1 while the core reads the connection itself."),
+    _one("link_connects", "counter", "link", "connects", "Connections to NATS established."),
+    _one("link_disconnects", "counter", "link", "disconnects", "Connections to NATS lost."),
+    _one("link_read_bytes", "counter", "link", "bytes_read", "Bytes read from NATS."),
+    _one(
+        "link_write_buffer_bytes", "gauge", "link", "write_buffer_bytes", "Bytes waiting to be sent to NATS."
+    ),
+    _one("store_up", "gauge", "store", "up", "1 while the store answers."),
+    _one("store_trips", "counter", "store", "trips", "Times the store was declared down."),
+    _one("store_probes", "counter", "store", "probes", "Times a store that was down was probed."),
+    _one("store_abandoned_loads", "gauge", "store", "abandoned_loads", "Loads given up and not yet ended."),
+)
+
+
+def markdown() -> str:
+    """The table for the README."""
+    lines = ["| metric | type | label | meaning |", "|---|---|---|---|"]
+    lines.append(f"| `{BUILD_INFO}` | gauge | version, engine, driver, python | {BUILD_INFO_HELP} |")
+    lines.extend(f"| `{row.exposed_name}` | {row.kind} | {row.label or ''} | {row.help} |" for row in TABLE)
+    return "\n".join(lines) + "\n"
