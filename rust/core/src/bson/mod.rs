@@ -1,0 +1,13 @@
+//! Reading raw BSON as PyMongo's C extension does: the same documents are accepted, the same refused.
+//!
+//! Nothing is copied and nothing allocated. A [`Document`] or [`Array`] is checked for its length and
+//! terminator when it is made, its elements when they are read.
+
+mod batch;
+mod document;
+mod value;
+
+pub use batch::{Documents, documents};
+pub(crate) use document::deeper;
+pub use document::{Array, Document, check};
+pub use value::Value;

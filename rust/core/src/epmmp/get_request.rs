@@ -1,0 +1,323 @@
+//! `EndpointMetadataGetRequest` (19/EPMMP, revisions 1 to 3): correlationId, timestamp, timeout, endpointId,
+//! include and, in revision 3, includeMetadata.
+
+use super::Include;
+use crate::avro::{Reader, len_bytes, len_long, len_string, put_boolean, put_long, put_string};
+use crate::error::{Cause, DecodeError};
+use crate::limits::MAX_ID_LEN;
+
+/// What followed `include`, which is all that tells the revisions apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Nothing: revision 1 or 2.
+    Plain,
+    /// One boolean: revision 3.
+    WithFlag {
+        /// Whether metadata is wanted at all.
+        include_metadata: bool,
+    },
+}
+
+/// A decoded get; borrows from its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct GetRequest<'a> {
+    /// Repeated in the answer; at most [`MAX_ID_LEN`] bytes.
+    pub correlation_id: &'a str,
+    /// When the client made the message, Unix milliseconds.
+    pub timestamp: i64,
+    /// Milliseconds from `timestamp` until the get expires; 0 or less: never.
+    pub timeout: i64,
+    /// Whose metadata is wanted; at most [`MAX_ID_LEN`] bytes.
+    pub endpoint_id: &'a str,
+    /// The metadata keys wanted; empty: all.
+    pub include: Include<'a>,
+    /// Which revisions the message may be.
+    pub shape: Shape,
+}
+
+/// A get that does not decode, and what its 400 can still repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed<'a> {
+    /// The correlation ID if it decoded and both ids are short enough, else empty.
+    pub correlation_id: &'a str,
+    /// The endpoint ID if it decoded and both ids are short enough, else empty.
+    pub endpoint_id: &'a str,
+    /// What is wrong, and where.
+    pub error: DecodeError,
+}
+
+impl GetRequest<'_> {
+    /// The last millisecond (Unix) at which the get is still in time; `None` if it never expires.
+    #[inline]
+    #[must_use]
+    pub const fn deadline(&self) -> Option<i64> {
+        if self.timeout > 0 {
+            Some(self.timestamp.saturating_add(self.timeout))
+        } else {
+            None
+        }
+    }
+
+    /// Whether the deadline has passed at `wall_ms` (Unix milliseconds).
+    #[inline]
+    #[must_use]
+    pub const fn expired(&self, wall_ms: i64) -> bool {
+        match self.deadline() {
+            Some(deadline) => deadline < wall_ms,
+            None => false,
+        }
+    }
+}
+
+/// Decodes a get.
+///
+/// # Errors
+/// By the table in `ARCHITECTURE.md`, "Decoding a get".
+#[inline]
+pub fn decode(payload: &[u8]) -> Result<GetRequest<'_>, Malformed<'_>> {
+    let mut echo = ("", "");
+    let result = decode_fields(payload, &mut echo);
+    result.map_err(|error| malformed(echo, error))
+}
+
+/// Fills `echo` (correlationId, endpointId) as far as the payload decodes.
+#[inline]
+fn decode_fields<'a>(
+    payload: &'a [u8],
+    echo: &mut (&'a str, &'a str),
+) -> Result<GetRequest<'a>, DecodeError> {
+    let mut reader = Reader::new(payload);
+    let correlation_id = reader.string()?;
+    echo.0 = correlation_id;
+    let timestamp = reader.long()?;
+    let timeout = reader.long()?;
+    let endpoint_start = reader;
+    let endpoint_id = reader.string()?;
+    echo.1 = endpoint_id;
+    let include = Include::read(&mut reader)?;
+    let shape = match reader.rest() {
+        [] => Shape::Plain,
+        [flag @ (0 | 1)] => Shape::WithFlag {
+            include_metadata: *flag == 1,
+        },
+        _ => return Err(reader.error(Cause::Trailing)),
+    };
+    if correlation_id.len() > MAX_ID_LEN {
+        return Err(Reader::new(payload).error(Cause::TooLong));
+    }
+    if endpoint_id.len() > MAX_ID_LEN {
+        return Err(endpoint_start.error(Cause::TooLong));
+    }
+    Ok(GetRequest {
+        correlation_id,
+        timestamp,
+        timeout,
+        endpoint_id,
+        include,
+        shape,
+    })
+}
+
+#[cold]
+fn malformed<'a>((correlation_id, endpoint_id): (&'a str, &'a str), error: DecodeError) -> Malformed<'a> {
+    if correlation_id.len() > MAX_ID_LEN || endpoint_id.len() > MAX_ID_LEN {
+        return Malformed {
+            correlation_id: "",
+            endpoint_id: "",
+            error,
+        };
+    }
+    Malformed {
+        correlation_id,
+        endpoint_id,
+        error,
+    }
+}
+
+/// A get to be sent: what a client, the load generator and the tests encode.
+#[derive(Clone, Copy, Debug)]
+pub struct NewGetRequest<'a> {
+    /// Repeated in the answer.
+    pub correlation_id: &'a str,
+    /// Unix milliseconds.
+    pub timestamp: i64,
+    /// Milliseconds; 0: never expires.
+    pub timeout: i64,
+    /// Whose metadata is wanted.
+    pub endpoint_id: &'a str,
+    /// The metadata keys wanted; empty: all.
+    pub include: &'a [&'a str],
+    /// Which revisions the message is to be.
+    pub shape: Shape,
+}
+
+impl NewGetRequest<'_> {
+    /// Bytes that [`NewGetRequest::encode`] appends.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let names: usize = self.include.iter().map(|name| len_string(name)).sum();
+        let head = if self.include.is_empty() {
+            0
+        } else {
+            len_long(self.include.len() as i64)
+        };
+        len_string(self.correlation_id)
+            + len_long(self.timestamp)
+            + len_long(self.timeout)
+            + len_bytes(self.endpoint_id.len())
+            + (head + names + 1)
+            + usize::from(self.shape != Shape::Plain)
+    }
+
+    /// Appends the message; `include` is written as one block.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.encoded_len());
+        put_string(out, self.correlation_id);
+        put_long(out, self.timestamp);
+        put_long(out, self.timeout);
+        put_string(out, self.endpoint_id);
+        if !self.include.is_empty() {
+            put_long(out, self.include.len() as i64);
+            for name in self.include {
+                put_string(out, name);
+            }
+        }
+        put_long(out, 0);
+        if let Shape::WithFlag { include_metadata } = self.shape {
+            put_boolean(out, include_metadata);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// correlationId "c", timestamp 1, timeout 0, endpointId "e", include ["k"], revision 1.
+    const GOLDEN: &[u8] = &[2, b'c', 2, 0, 2, b'e', 2, 2, b'k', 0];
+
+    fn with_flag(flag: u8) -> Vec<u8> {
+        [GOLDEN, &[flag]].concat()
+    }
+
+    fn refused(payload: &[u8]) -> (&str, &str, Cause, usize) {
+        let malformed = decode(payload).expect_err("must be refused");
+        (
+            malformed.correlation_id,
+            malformed.endpoint_id,
+            malformed.error.cause,
+            malformed.error.offset,
+        )
+    }
+
+    #[test]
+    fn golden_bytes_of_each_shape() {
+        let get = decode(GOLDEN).expect("is well-formed");
+        assert_eq!(
+            (get.correlation_id, get.timestamp, get.timeout, get.endpoint_id),
+            ("c", 1, 0, "e")
+        );
+        assert_eq!(get.include.iter().collect::<Vec<_>>(), ["k"]);
+        assert_eq!(get.shape, Shape::Plain);
+        for (byte, include_metadata) in [(0, false), (1, true)] {
+            let payload = with_flag(byte);
+            assert_eq!(
+                decode(&payload).expect("is well-formed").shape,
+                Shape::WithFlag { include_metadata }
+            );
+        }
+    }
+
+    #[test]
+    fn encoding_gives_the_golden_bytes() {
+        let mut get = NewGetRequest {
+            correlation_id: "c",
+            timestamp: 1,
+            timeout: 0,
+            endpoint_id: "e",
+            include: &["k"],
+            shape: Shape::Plain,
+        };
+        let mut out = Vec::new();
+        get.encode(&mut out);
+        assert_eq!(out, GOLDEN);
+        assert_eq!(get.encoded_len(), GOLDEN.len());
+        out.clear();
+        get.include = &[];
+        get.shape = Shape::WithFlag {
+            include_metadata: true,
+        };
+        get.encode(&mut out);
+        assert_eq!(out, [2, b'c', 2, 0, 2, b'e', 0, 1]);
+        assert_eq!(get.encoded_len(), out.len());
+    }
+
+    #[test]
+    fn every_prefix_echoes_what_decoded() {
+        for length in 0..GOLDEN.len() {
+            let (correlation_id, endpoint_id, cause, _) = refused(&GOLDEN[..length]);
+            assert_eq!(correlation_id, if length >= 2 { "c" } else { "" }, "{length}");
+            assert_eq!(endpoint_id, if length >= 6 { "e" } else { "" }, "{length}");
+            // A block count with nothing behind it promises more than remains.
+            assert_eq!(
+                cause,
+                if length == 7 {
+                    Cause::BlockCount
+                } else {
+                    Cause::Truncated
+                },
+                "{length}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_follows_include_is_one_boolean_or_nothing() {
+        assert_eq!(refused(&with_flag(2)), ("c", "e", Cause::Trailing, 10));
+        assert_eq!(
+            refused(&[GOLDEN, &[1, 1]].concat()),
+            ("c", "e", Cause::Trailing, 10)
+        );
+    }
+
+    #[test]
+    fn long_ids_are_echoed_empty_and_judged_last() {
+        let long = "x".repeat(MAX_ID_LEN + 1);
+        let edge = "x".repeat(MAX_ID_LEN);
+        let encode = |correlation_id: &str, endpoint_id: &str, tail: &[u8]| {
+            let mut out = Vec::new();
+            let shape = Shape::Plain;
+            let (timestamp, timeout, include) = (0, 0, &[][..]);
+            NewGetRequest {
+                correlation_id,
+                timestamp,
+                timeout,
+                endpoint_id,
+                include,
+                shape,
+            }
+            .encode(&mut out);
+            out.extend_from_slice(tail);
+            out
+        };
+        assert!(decode(&encode(&edge, &edge, &[])).is_ok());
+        assert_eq!(refused(&encode(&long, "e", &[])), ("", "", Cause::TooLong, 0));
+        assert_eq!(refused(&encode("c", &long, &[])), ("", "", Cause::TooLong, 4));
+        assert_eq!(refused(&encode(&long, "e", &[9])).2, Cause::Trailing);
+        assert_eq!(refused(&encode(&long, "e", &[9])).0, "");
+    }
+
+    #[test]
+    fn deadlines_saturate_and_negative_timeouts_are_none() {
+        let mut get = decode(GOLDEN).expect("is well-formed");
+        (get.timestamp, get.timeout) = (100, 50);
+        assert_eq!(
+            (get.deadline(), get.expired(150), get.expired(151)),
+            (Some(150), false, true)
+        );
+        get.timeout = i64::MAX;
+        assert_eq!((get.deadline(), get.expired(i64::MAX)), (Some(i64::MAX), false));
+        (get.timestamp, get.timeout) = (i64::MIN, -1);
+        assert_eq!((get.deadline(), get.expired(i64::MAX)), (None, false));
+    }
+}

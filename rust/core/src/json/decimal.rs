@@ -1,0 +1,111 @@
+//! Decimal128 (IEEE 754-2008, binary integer significand) as Python's `decimal` prints it.
+
+use super::text::put_integer;
+
+const EXPONENT_BIAS: i32 = 6176;
+const MAX_COEFFICIENT: u128 = 10_u128.pow(34) - 1;
+
+/// Appends the decimal's text, without quotes.
+pub(super) fn put_decimal(out: &mut String, bits: u128) {
+    let negative = bits >> 127 == 1;
+    let combination = (bits >> 122) as u32 & 0x1F;
+    // PyMongo drops the sign of NaN and does not tell its kinds apart.
+    if combination == 0x1F {
+        out.push_str("NaN");
+        return;
+    }
+    if negative {
+        out.push('-');
+    }
+    if combination == 0x1E {
+        out.push_str("Infinity");
+        return;
+    }
+    // With both upper bits set the significand would have more than 34 digits, and then it counts as 0.
+    let long_form = combination >> 3 == 3;
+    let exponent_bits = (bits >> if long_form { 111 } else { 113 }) as i32 & 0x3FFF;
+    let coefficient = bits & ((1 << 113) - 1);
+    let coefficient = if long_form || coefficient > MAX_COEFFICIENT {
+        0
+    } else {
+        coefficient
+    };
+    put_scientific(out, coefficient, exponent_bits - EXPONENT_BIAS);
+}
+
+/// The "to-scientific-string" of the General Decimal Arithmetic specification.
+fn put_scientific(out: &mut String, coefficient: u128, exponent: i32) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(coefficient);
+    let adjusted = exponent + digits.len() as i32 - 1;
+    if exponent > 0 || adjusted < -6 {
+        let (first, others) = digits.split_at(1);
+        out.push_str(first);
+        if !others.is_empty() {
+            out.push('.');
+            out.push_str(others);
+        }
+        out.push_str(if adjusted < 0 { "E" } else { "E+" });
+        put_integer(out, adjusted);
+    } else if adjusted >= 0 {
+        let (whole, fraction) = digits.split_at((adjusted + 1) as usize);
+        out.push_str(whole);
+        if !fraction.is_empty() {
+            out.push('.');
+            out.push_str(fraction);
+        }
+    } else {
+        out.push_str("0.");
+        (adjusted..-1).for_each(|_| out.push('0'));
+        out.push_str(digits);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(bits: u128) -> String {
+        let mut out = String::new();
+        put_decimal(&mut out, bits);
+        out
+    }
+
+    fn finite(coefficient: u128, exponent: i32) -> String {
+        printed(((exponent + EXPONENT_BIAS) as u128) << 113 | coefficient)
+    }
+
+    #[test]
+    fn numbers_print_as_pythons_decimal() {
+        assert_eq!(finite(0, 0), "0");
+        assert_eq!(finite(5, -4), "0.0005");
+        assert_eq!(finite(123, -2), "1.23");
+        assert_eq!(finite(123, 0), "123");
+        assert_eq!(finite(123, 1), "1.23E+3");
+        assert_eq!(finite(1, 1), "1E+1");
+        assert_eq!(finite(0, 3), "0E+3");
+        assert_eq!(finite(0, -6), "0.000000");
+        assert_eq!(finite(0, -7), "0E-7");
+        assert_eq!(finite(12, -8), "1.2E-7");
+        assert_eq!(
+            finite(MAX_COEFFICIENT, 6111),
+            "9.999999999999999999999999999999999E+6144"
+        );
+        assert_eq!(finite(1, -6176), "1E-6176");
+    }
+
+    #[test]
+    fn special_values() {
+        assert_eq!(printed(0x78 << 120), "Infinity");
+        assert_eq!(printed(0xF8 << 120), "-Infinity");
+        assert_eq!(printed(0x7C << 120), "NaN");
+        assert_eq!(printed(0xFE << 120), "NaN");
+        assert_eq!(printed(1 << 127 | (EXPONENT_BIAS as u128) << 113), "-0");
+    }
+
+    #[test]
+    fn significands_beyond_34_digits_are_zero() {
+        assert_eq!(finite(MAX_COEFFICIENT + 1, 0), "0");
+        assert_eq!(printed(3 << 125 | (EXPONENT_BIAS as u128) << 111 | 7), "0");
+    }
+}

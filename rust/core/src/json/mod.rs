@@ -1,0 +1,15 @@
+//! BSON to JSON text, exactly as `json.dumps(…, ensure_ascii=False, separators=(",", ":"))` prints what
+//! `bson.json_util` (relaxed options, `DATETIME_AUTO`) makes of it. Where that deviates from the Extended JSON
+//! specification, json_util is followed: the pure engine uses it, and both engines give the same bytes.
+
+mod date;
+mod decimal;
+mod object;
+mod print;
+mod text;
+
+pub use object::{Member, Members};
+pub use print::{Outcome, Printer};
+pub use text::{put_escaped, put_string};
+
+pub(crate) use text::is_plain;

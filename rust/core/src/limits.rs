@@ -1,0 +1,57 @@
+//! Every ceiling of the core, with its unit and its reason. Relations between them are checked when compiling.
+
+/// Bytes of a `correlationId` or `endpointId` in a get. Both are echoed in every answer, so a longer one
+/// would let a small request make a large answer and fill the unknown-endpoint marks.
+pub const MAX_ID_LEN: usize = 4096;
+
+/// Bytes of one NATS control line, CR LF included. nats-server itself allows 4 KiB by default and at most
+/// 64 KiB is configured anywhere; a line that never ends must not grow memory.
+pub const MAX_CONTROL_LINE: usize = 64 * 1024;
+
+/// Bytes of one NATS message, headers included: the most that nats-server's `max_payload` can be set to.
+pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
+
+/// Bytes of answers after which a feed pauses and hands what it has to the connection, so that one chunk full
+/// of small requests for large metadata cannot build gigabytes before the first byte is written.
+pub const FEED_OUTPUT_LIMIT: usize = 1024 * 1024;
+
+/// Levels of a stored document: the document is the first, every document, array or code scope inside one is
+/// one more. MongoDB refuses more than about 100 from clients, so what is deeper was not written by one;
+/// converting recurses, and this bounds the stack.
+pub const MAX_DEPTH: u32 = 200;
+
+/// Bytes of one stored BSON document. MongoDB's own ceiling is 16 MiB; nothing larger comes from a store.
+pub const MAX_DOCUMENT: usize = 64 * 1024 * 1024;
+
+/// The most bytes of JSON that one byte of BSON can become: an array element of type "min key" takes at least
+/// two bytes and prints as `{"$minKey":1},`.
+pub const MAX_JSON_GROWTH: usize = 7;
+
+/// Product of stored fields and included names up to which a projection compares them one by one; beyond it
+/// the names are hashed once. 16 names against 64 fields cost about as much either way.
+pub const PROJECT_SCAN_LIMIT: usize = 1024;
+
+/// Subscriptions whose messages the core takes: one per message kind, with room for a second repository name.
+pub const MAX_ROUTES: usize = 16;
+
+/// Bytes of a NATS header's value that is looked up; a `traceparent` has 55.
+pub const MAX_HEADER_VALUE: usize = 256;
+
+/// Bytes of capacity the scanner keeps between split frames: most requests are far smaller.
+pub const CARRY_KEEP: usize = 64 * 1024;
+
+/// Bytes of capacity the output keeps between chunks: a full chunk of small answers.
+pub const OUTPUT_KEEP: usize = 2 * FEED_OUTPUT_LIMIT;
+
+/// Endpoints that settle after foreign events (design section 3, rule 7); beyond it all endpoints settle.
+pub const MAX_SETTLING: usize = 65_536;
+
+/// Correlation ids of requests that met a bug, kept for the log until the shell takes them.
+pub const MAX_BUGS: usize = 16;
+
+const _: () = assert!(MAX_ID_LEN < MAX_CONTROL_LINE);
+const _: () = assert!(MAX_CONTROL_LINE < FEED_OUTPUT_LIMIT);
+const _: () = assert!(FEED_OUTPUT_LIMIT < MAX_PAYLOAD);
+// Entries keep offsets into the JSON as u32.
+const _: () = assert!(MAX_DOCUMENT * MAX_JSON_GROWTH <= u32::MAX as usize);
+const _: () = assert!(MAX_CONTROL_LINE <= CARRY_KEEP);

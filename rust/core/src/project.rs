@@ -1,0 +1,155 @@
+//! `include`: the members of the stored JSON that a get names, as slices of it.
+
+use crate::entry::{Entry, Fields, tag};
+use crate::epmmp::{Include, Payload};
+use crate::json::{is_plain, put_escaped};
+use crate::limits::PROJECT_SCAN_LIMIT;
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+
+/// Memory that projections use one after the other; empty between them in all but capacity.
+#[derive(Debug)]
+pub struct Projection {
+    /// A bit a field: whether it is wanted.
+    wanted: Vec<u64>,
+    runs: Vec<(u32, u32)>,
+    escaped: String,
+    hasher: FixedState,
+}
+
+impl Projection {
+    /// Scratch memory; `hash_seed` should not be known to those who send gets.
+    #[must_use]
+    pub fn new(hash_seed: u64) -> Self {
+        let hasher = FixedState::with_seed(hash_seed);
+        Self {
+            wanted: Vec::new(),
+            runs: Vec::new(),
+            escaped: String::new(),
+            hasher,
+        }
+    }
+
+    fn want(&mut self, field: usize) {
+        if let Some(word) = self.wanted.get_mut(field / 64) {
+            *word |= 1 << (field % 64);
+        }
+    }
+}
+
+/// The metadata that a get asks for: all of it if `include` is empty, else the named members that exist, in
+/// stored order, each once.
+#[inline]
+#[must_use]
+pub fn project<'a>(entry: &'a Entry, include: &Include<'_>, scratch: &'a mut Projection) -> Payload<'a> {
+    if include.is_empty() {
+        return Payload::Whole(entry.json());
+    }
+    let fields = entry.fields();
+    scratch.wanted.clear();
+    scratch.wanted.resize(fields.len().div_ceil(64), 0);
+    if fields.len().saturating_mul(include.len()) <= PROJECT_SCAN_LIMIT {
+        select_by_scan(&fields, include, scratch);
+    } else {
+        select_by_hash(&fields, include, scratch);
+    }
+    let len = collect_runs(&fields, scratch);
+    Payload::Members {
+        json: fields.json.as_bytes(),
+        runs: &scratch.runs,
+        len,
+    }
+}
+
+/// Compares every name with every key whose tag is the same.
+fn select_by_scan(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Projection) {
+    for name in include {
+        let wanted = tag(name);
+        for (field, &tag) in fields.tags.iter().enumerate() {
+            if tag == wanted && is_key(fields.key_onwards(field), name, &mut scratch.escaped) {
+                scratch.want(field);
+                break; // keys are unique
+            }
+        }
+    }
+}
+
+/// Whether the JSON string whose opening quote was just before `json` is that of `name`.
+#[inline]
+fn is_key(json: &str, name: &str, escaped: &mut String) -> bool {
+    let ends_after = |key: &str| json.strip_prefix(key).is_some_and(|rest| rest.starts_with('"'));
+    if is_plain(name) {
+        return ends_after(name);
+    }
+    escaped.clear();
+    put_escaped(escaped, name);
+    ends_after(escaped)
+}
+
+/// Looks every key up in a set of the names: linear where scanning would be quadratic.
+#[cold]
+fn select_by_hash(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Projection) {
+    // Escaped as keys are, so that keys are compared as they stand. Each name took at least a byte to send.
+    let mut plain = HashSet::with_capacity_and_hasher(include.len(), scratch.hasher.clone());
+    let mut escaped = HashSet::with_hasher(scratch.hasher.clone());
+    for name in include {
+        if is_plain(name) {
+            plain.insert(name);
+        } else {
+            let mut key = String::new();
+            put_escaped(&mut key, name);
+            escaped.insert(key);
+        }
+    }
+    for field in 0..fields.len() {
+        let key = key_text(fields.key_onwards(field));
+        let found = if key.contains('\\') {
+            escaped.contains(key)
+        } else {
+            plain.contains(key)
+        };
+        if found {
+            scratch.want(field);
+        }
+    }
+}
+
+/// The text of a JSON string up to its closing quote.
+fn key_text(json: &str) -> &str {
+    let bytes = json.as_bytes();
+    let mut at = 0;
+    while let Some(found) = bytes
+        .get(at..)
+        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+    {
+        at += found;
+        if bytes.get(at) == Some(&b'"') {
+            return json.get(..at).unwrap_or_default();
+        }
+        at += 2; // a backslash and what it escapes
+    }
+    json
+}
+
+/// Turns the wanted fields into runs of neighbours; gives back the bytes of the object made of them.
+#[inline]
+fn collect_runs(fields: &Fields<'_>, scratch: &mut Projection) -> usize {
+    scratch.runs.clear();
+    let mut len = 2; // the braces
+    let mut next_of_run = usize::MAX;
+    for (index, &word) in scratch.wanted.iter().enumerate() {
+        let mut left = word;
+        while left != 0 {
+            let field = index * 64 + left.trailing_zeros() as usize;
+            left &= left - 1;
+            let (start, end) = (fields.start(field), fields.end(field));
+            len += end - start + usize::from(!scratch.runs.is_empty());
+            match scratch.runs.last_mut() {
+                Some(run) if field == next_of_run => run.1 = end as u32,
+                _ => scratch.runs.push((start as u32, end as u32)),
+            }
+            next_of_run = field + 1;
+        }
+    }
+    len
+}
