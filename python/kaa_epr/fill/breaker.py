@@ -18,7 +18,7 @@ from enum import IntEnum
 from typing import Final
 
 _JITTER: Final = 0.5
-"""The next probe comes after one half to three halves of the interval, so that replicas do not ask together."""
+"""The next probe comes after a half to three halves of the interval: replicas do not ask together."""
 
 
 class BreakerState(IntEnum):

@@ -93,8 +93,8 @@ class Store(Protocol):
     async def page(self, after: str | None, limit: int, time_limit: float) -> list[bytes]:
         """As ``read``: the next ``limit`` documents in the order of their ids, behind ``after``.
 
-        ``None`` means from the first one on.         Each page is a query of its own, so a failover in between
-        costs nothing.
+        ``None`` means from the first one on. Each page is a query of its own: a failover in between costs
+        nothing.
         """
 
     async def estimate(self, time_limit: float) -> int:
