@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final, TypedDict
 
 import nats
 import pytest
@@ -30,11 +31,18 @@ from kaa_epr.embedded import (
 from kaa_epr.embedded.binaries import MONGOD, NATS_SERVER, find, runnable
 from kaa_epr.embedded.process import ServerProcess
 
+
+class Ports(TypedDict):
+    nats_port: int
+    mongo_port: int
+
+
+ANY: Final[Ports] = {"nats_port": -1, "mongo_port": 0}
 OWNER = """
 import sys
 from pathlib import Path
 from kaa_epr.embedded import EmbeddedServers
-with EmbeddedServers(Path(sys.argv[1]), nats_port=-1) as servers:
+with EmbeddedServers(Path(sys.argv[1]), nats_port=-1, mongo_port=0) as servers:
     print(servers.nats.process.pid, servers.mongo.process.pid, flush=True)
     sys.stdin.read()
 """
@@ -53,14 +61,14 @@ def script(path: Path, text: str) -> Path:
 
 
 def test_the_pair_keeps_its_data_and_stops(tmp_path: Path) -> None:
-    with EmbeddedServers(tmp_path, nats_port=-1) as servers:
+    with EmbeddedServers(tmp_path, **ANY) as servers:
         first_port = servers.mongo.port
         pids = [os.pidfd_open(servers.nats.process.pid), os.pidfd_open(servers.mongo.process.pid)]
         with MongoClient[dict[str, object]](servers.mongo_uri) as client:
             client.epr.endpoints.insert_one({"_id": "kept"})
     assert all(ended(pid, 0) for pid in pids)
 
-    with socket.create_server(("127.0.0.1", first_port)), EmbeddedServers(tmp_path, nats_port=-1) as again:
+    with socket.create_server(("127.0.0.1", first_port)), EmbeddedServers(tmp_path, **ANY) as again:
         assert again.mongo.port != first_port
         with MongoClient[dict[str, object]](again.mongo_uri) as client:
             assert client.epr.endpoints.find_one() == {"_id": "kept"}
@@ -69,7 +77,7 @@ def test_the_pair_keeps_its_data_and_stops(tmp_path: Path) -> None:
 
 
 async def test_it_is_an_async_context_manager_too(tmp_path: Path) -> None:
-    async with EmbeddedServers(tmp_path, nats_port=-1) as servers:
+    async with EmbeddedServers(tmp_path, **ANY) as servers:
         client = await nats.connect(servers.nats_url)
         await client.close()
     assert not servers.nats.process.running
@@ -78,13 +86,13 @@ async def test_it_is_an_async_context_manager_too(tmp_path: Path) -> None:
 def test_a_taken_port_is_replaced_by_a_free_one(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with EmbeddedServers(tmp_path, nats_port=port) as servers:
-            assert servers.nats.port not in (port, -1)
+        with EmbeddedServers(tmp_path, nats_port=port, mongo_port=port) as servers:
+            assert len({port, servers.nats.port, servers.mongo.port, -1, 0}) == 5
 
 
 def test_a_data_dir_has_one_owner(tmp_path: Path) -> None:
-    with EmbeddedServers(tmp_path, nats_port=-1), pytest.raises(DataDirInUse) as caught:
-        EmbeddedServers(tmp_path, nats_port=-1).__enter__()
+    with EmbeddedServers(tmp_path, **ANY), pytest.raises(DataDirInUse) as caught:
+        EmbeddedServers(tmp_path, **ANY).__enter__()
     assert str(os.getpid()) in str(caught.value)
 
 
@@ -98,20 +106,20 @@ def test_servers_of_a_killed_owner_die_and_the_next_owner_gets_the_data_dir(tmp_
         assert len(pids) == 2
         owner.kill()
         owner.wait()
-        with EmbeddedServers(tmp_path, nats_port=-1) as servers:
+        with EmbeddedServers(tmp_path, **ANY) as servers:
             assert all(ended(pid, 0) for pid in pids)
             assert servers.mongo.process.running
 
 
 def test_a_failed_start_leaves_nothing_running(tmp_path: Path) -> None:
     bad_mongod = script(tmp_path / "mongod", "echo a reason; exit 3")
-    servers = EmbeddedServers(tmp_path / "data", nats_port=-1, mongod_binary=bad_mongod)
+    servers = EmbeddedServers(tmp_path / "data", **ANY, mongod_binary=bad_mongod)
     with pytest.raises(ServerFailed) as caught, servers:
         pass
     assert "a reason" in str(caught.value)
     assert str(tmp_path / "data/mongo/mongod.log") in str(caught.value)
     assert not servers.nats.process.running
-    with EmbeddedServers(tmp_path / "data", nats_port=-1):
+    with EmbeddedServers(tmp_path / "data", **ANY):
         pass  # the directory was released
 
 
@@ -120,7 +128,7 @@ def test_a_missing_library_is_named_with_its_package(tmp_path: Path) -> None:
     broken = script(tmp_path / "mongod", f"echo '{words}: No such file or directory' >&2; exit 127")
     with (
         pytest.raises(LibraryMissing) as caught,
-        EmbeddedServers(tmp_path, nats_port=-1, mongod_binary=broken),
+        EmbeddedServers(tmp_path, **ANY, mongod_binary=broken),
     ):
         pass
     assert "apt-get install libcurl4" in str(caught.value)

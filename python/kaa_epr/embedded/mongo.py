@@ -45,7 +45,7 @@ class MongoTls:
 
 
 class MongoServer:
-    """One mongod with its files in ``directory``.
+    """One mongod with its files in ``directory``; ``port`` (0: any) counts for a fresh directory only.
 
     ``auth`` (user, password) switches access control on and makes that user root. ``initiate=False`` leaves
     the replica set to be initiated by somebody else. ``options`` are further arguments of mongod.
@@ -100,7 +100,7 @@ class MongoServer:
         """
         self._data.mkdir(parents=True, exist_ok=True)
         fresh = not self._port_file.exists()
-        if self.port == 0 and not fresh:
+        if not fresh:  # the set's configuration holds the port
             self.port = int(self._port_file.read_text())
         try:
             self._launch(self._arguments(), keep_open)

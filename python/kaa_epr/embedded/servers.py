@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
 from kaa_epr.embedded.data_dir import DataDir
 from kaa_epr.embedded.errors import ServerFailed
+from kaa_epr.embedded.mongo import PORT_TAKEN as MONGO_PORT_TAKEN
 from kaa_epr.embedded.mongo import MongoServer
-from kaa_epr.embedded.nats import ANY_PORT, PORT_TAKEN, NatsServer
+from kaa_epr.embedded.nats import ANY_PORT, NatsServer
+from kaa_epr.embedded.nats import PORT_TAKEN as NATS_PORT_TAKEN
 
 USUAL_NATS_PORT: Final = 4222
+USUAL_MONGO_PORT: Final = 27017
 
 
 class EmbeddedServers:
     """Both servers, started in order and stopped in reverse; a context manager, ordinary or async.
 
-    Their data stays in ``data_dir`` for the next time. ``nats_port`` is used if it is free, else any other.
-    Entering raises EmbeddedError (DataDirInUse, ServerNotFound, ServerFailed, LibraryMissing), PyMongoError
-    or OSError, and leaves nothing running. Enter on a thread that outlives the servers: the kernel kills
-    them when it ends.
+    Their data stays in ``data_dir`` for the next time. ``nats_port`` and ``mongo_port`` are used if they are
+    free, else any other. Entering raises EmbeddedError (DataDirInUse, ServerNotFound, ServerFailed,
+    LibraryMissing), PyMongoError or OSError, and leaves nothing running. Enter on a thread that outlives the
+    servers: the kernel kills them when it ends.
     """
 
     def __init__(
@@ -29,13 +33,15 @@ class EmbeddedServers:
         data_dir: Path,
         *,
         nats_port: int = USUAL_NATS_PORT,
+        mongo_port: int = USUAL_MONGO_PORT,
         nats_binary: Path | None = None,
         mongod_binary: Path | None = None,
     ) -> None:
         self.data_dir = DataDir(data_dir)
+        self._nats_port = nats_port
+        self._mongo_port = mongo_port
         self._nats_binary = nats_binary
         self._mongod_binary = mongod_binary
-        self._nats_port = nats_port
         self._running = ExitStack()
         self.nats: NatsServer
         self.mongo: MongoServer
@@ -53,11 +59,12 @@ class EmbeddedServers:
     def __enter__(self) -> Self:
         with ExitStack() as running:
             data_dir = running.enter_context(self.data_dir)
-            self.nats = NatsServer(data_dir.path / "nats", port=self._nats_port, binary=self._nats_binary)
-            self.mongo = MongoServer(data_dir.path / "mongo", binary=self._mongod_binary)
-            self._start_nats()
+            path, lock = data_dir.path, data_dir.servers_lock
+            self.nats = NatsServer(path / "nats", port=self._nats_port, binary=self._nats_binary)
+            self.mongo = MongoServer(path / "mongo", port=self._mongo_port, binary=self._mongod_binary)
+            _start(self.nats, lock, NATS_PORT_TAKEN, ANY_PORT)
             running.callback(self.nats.stop)
-            self.mongo.start(keep_open=[data_dir.servers_lock])
+            _start(self.mongo, lock, MONGO_PORT_TAKEN, 0)
             running.callback(self.mongo.stop)
             self._running = running.pop_all()
         return self
@@ -72,12 +79,13 @@ class EmbeddedServers:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self._running.close)
 
-    def _start_nats(self) -> None:
-        keep_open = [self.data_dir.servers_lock]
-        try:
-            self.nats.start(keep_open)
-        except ServerFailed:
-            if not self.nats.process.printed(PORT_TAKEN):
-                raise
-            self.nats.port = ANY_PORT
-            self.nats.start(keep_open)
+
+def _start(server: NatsServer | MongoServer, lock: int, port_taken: re.Pattern[str], any_port: int) -> None:
+    """Start ``server`` on its port, or on any other if somebody has that one."""
+    try:
+        server.start(keep_open=[lock])
+    except ServerFailed:
+        if not server.process.printed(port_taken):
+            raise
+        server.port = any_port
+        server.start(keep_open=[lock])
