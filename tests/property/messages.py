@@ -1,0 +1,136 @@
+"""Messages as tests make them: a naive Avro writer, and hypothesis strategies for good and bad payloads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+
+from kaa_epr.engine.api import Kind
+
+
+def long(value: int) -> bytes:
+    """A zigzag varint."""
+    raw = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while raw > 0x7F:
+        out.append(raw & 0x7F | 0x80)
+        raw >>= 7
+    return bytes([*out, raw])
+
+
+def string(text: str | bytes) -> bytes:
+    """A length and the bytes of a text."""
+    raw = text.encode() if isinstance(text, str) else text
+    return long(len(raw)) + raw
+
+
+def block(names: list[str], *, negative: bool = False, size: int | None = None) -> bytes:
+    """One array block of strings; ``negative``: with its size in bytes, or the wrong one given."""
+    items = b"".join(map(string, names))
+    if negative:
+        return long(-len(names)) + long(len(items) if size is None else size) + items
+    return long(len(names)) + items
+
+
+@dataclass(frozen=True)
+class Get:
+    """A get request; ``flag`` None is revision 1 or 2."""
+
+    correlation_id: str = "c-1"
+    timestamp: int = 1_700_000_000_000
+    timeout: int = 0
+    endpoint_id: str = "e-1"
+    include: tuple[str, ...] = ()
+    flag: bool | None = True
+    blocks: tuple[bytes, ...] | None = field(default=None)
+    """Blocks to write instead of one block of ``include``."""
+
+    def encode(self) -> bytes:
+        """The payload."""
+        blocks = (
+            self.blocks if self.blocks is not None else ((block(list(self.include)),) if self.include else ())
+        )
+        flag = b"" if self.flag is None else bytes([self.flag])
+        head = string(self.correlation_id) + long(self.timestamp) + long(self.timeout)
+        return head + string(self.endpoint_id) + b"".join(blocks) + b"\0" + flag
+
+
+def event_payload(kind: Kind, endpoint_id: str, tail: bytes = b"\x02r") -> bytes:
+    """An event as far as endpointId, and ``tail``."""
+    names = 2 if kind == Kind.APP_VERSION_UPDATED else 1
+    return string("c") + long(1) + long(0) + string("v1") * names + string(endpoint_id) + tail
+
+
+i64 = st.integers(-(2**63), 2**63 - 1)
+texts = st.text(max_size=12)
+keys = st.one_of(st.sampled_from(["a", "b", "serial", "é", "", 'q"\\', "\n"]), st.text(max_size=6))
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """An ``include`` in several blocks, some with negative counts and some of these with wrong sizes."""
+    parts = draw(st.lists(st.lists(keys, min_size=1, max_size=4), max_size=4))
+    written = tuple(block(part, negative=draw(st.booleans()), size=draw(st.none() | i64)) for part in parts)
+    return tuple(name for part in parts for name in part), written
+
+
+@st.composite
+def gets(draw: st.DrawFn) -> Get:
+    """A well-formed get of any revision, its include in any legal form."""
+    include, written = draw(blocks())
+    get = Get(
+        correlation_id=draw(texts),
+        timestamp=draw(st.integers(0, 2**45) | i64),
+        timeout=draw(st.just(0) | i64),
+        endpoint_id=draw(texts),
+        include=include,
+        flag=draw(st.none() | st.booleans()),
+    )
+    return replace(get, blocks=written)
+
+
+@st.composite
+def mutations(draw: st.DrawFn, payloads: st.SearchStrategy[bytes]) -> bytes:
+    """A payload with some bytes changed, inserted, cut or doubled."""
+    data = bytearray(draw(payloads))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(data)))
+        how = draw(st.sampled_from(["set", "insert", "cut", "drop", "double"]))
+        junk = draw(
+            st.sampled_from([b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\xff" * 10]) | st.binary(max_size=4)
+        )
+        if how == "set":
+            data[at : at + len(junk)] = junk
+        elif how == "insert":
+            data[at:at] = junk
+        elif how == "cut":
+            del data[at:]
+        elif how == "drop":
+            del data[at : at + 1]
+        else:
+            data[at:at] = data[at : at + 8]
+    return bytes(data)
+
+
+def any_get() -> st.SearchStrategy[bytes]:
+    """Payloads of gets: good, damaged, and noise."""
+    good = gets().map(Get.encode)
+    long_ids = st.builds(
+        lambda get, size, which: replace(get, **{which: "é" * (size // 2) + "x" * (size % 2)}).encode(),
+        gets(),
+        st.integers(4094, 4100),
+        st.sampled_from(["correlation_id", "endpoint_id"]),
+    )
+    return st.one_of(good, mutations(good), mutations(long_ids), long_ids, st.binary(max_size=40))
+
+
+def any_event(endpoint_ids: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Kind, bytes]]:
+    """Events with good, damaged and noisy payloads."""
+    kinds = st.sampled_from([kind for kind in Kind if kind != Kind.GET])
+
+    def payloads(kind: Kind) -> st.SearchStrategy[tuple[Kind, bytes]]:
+        good = st.builds(event_payload, st.just(kind), endpoint_ids, st.binary(max_size=5))
+        return st.tuples(st.just(kind), st.one_of(good, mutations(good), st.binary(max_size=20)))
+
+    return kinds.flatmap(payloads)
