@@ -102,6 +102,7 @@ class Connection:
 
     async def _make(self) -> NatsClient:
         nc = NatsClient()
+        self._last_error = None
         try:
             await nc.connect(
                 servers=self._servers,
@@ -145,8 +146,16 @@ class Connection:
             await self._subscription.unsubscribe()
 
     async def _on_error(self, error: Exception) -> None:
+        """Called again and again while no server takes us: only what is new is logged.
+
+        What a server says (refused credentials) tells more than that it hung up afterwards.
+        """
+        last = self._last_error
+        if isinstance(last, nats.errors.Error) and isinstance(error, OSError):
+            return
         self._last_error = error
-        _LOG.warning("NATS connection of the EPMMP client: %s", error)
+        if str(last) != str(error):
+            _LOG.warning("NATS connection of the EPMMP client: %s", error)
 
     async def _on_reconnected(self) -> None:
         self._handlers.link_lost()
