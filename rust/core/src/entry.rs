@@ -39,8 +39,8 @@ const NARROW_MAX: usize = (1 << (7 * NARROW_BYTES)) - 1;
 const ALLOCATION_HEADER: usize = 8;
 const ALLOCATION_UNIT: usize = 16;
 
-/// An endpoint as it is cached. Cloning is not offered: there is one copy of each.
-#[derive(PartialEq, Eq)]
+/// An endpoint as it is cached. Cloned only where an answer has to wait for room in the output.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     text: Box<str>,
 }

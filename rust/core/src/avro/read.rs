@@ -166,9 +166,9 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    fn fails<T: std::fmt::Debug>(
-        data: &[u8],
-        read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
+    fn fails<'a, T: std::fmt::Debug>(
+        data: &'a [u8],
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
     ) -> (Cause, usize) {
         let error = read(&mut Reader::new(data)).expect_err("must be refused");
         (error.cause, error.offset)

@@ -1,9 +1,9 @@
 //! From a stored document to an entry. Documents of other writers are taken as far as they make sense.
 
 use super::{Entry, Parts};
-use crate::bson::{Array, Document, Value, check, deeper};
+use crate::bson::{Document, Value, check, deeper};
 use crate::error::DocumentError;
-use crate::json::{Outcome, Printer};
+use crate::json::{Open, Outcome, Printer};
 use crate::limits::MAX_DOCUMENT;
 
 /// Names of the top-level document fields; `FieldMapping` in `engine/api.py`.
@@ -69,7 +69,11 @@ impl<'a> Found<'a> {
         for element in Document::new(document)?.elements() {
             let (name, value) = element?;
             // Malformed is malformed wherever it is, as it is for PyMongo. Metadata is read anyway, later.
-            let unread = if *name == *mapping.metadata { found.metadata } else { Some(value) };
+            let unread = if *name == *mapping.metadata {
+                found.metadata
+            } else {
+                Some(value)
+            };
             unread.map_or(Ok(()), |unread| check(&unread, TOP))?;
             found.take(name, value, mapping);
         }
@@ -129,42 +133,46 @@ pub fn from_bson(document: &[u8], mapping: &FieldMapping) -> Result<Stored, Docu
     // Most of a document is its metadata, and JSON is about as long as BSON.
     let mut printer = Printer::with_capacity(document.len());
     let open = printer.open();
-    let outcome = match found.metadata {
-        None | Some(Value::Null) => printer.close(&open, false),
-        Some(Value::Document(metadata)) => {
-            let level = deeper(TOP)?;
-            for element in metadata.elements() {
-                let (key, value) = element?;
-                printer.member(&open, key, &value, level)?;
-            }
-            // PyMongo does not know it for metadata: what looks like a DBRef becomes one.
-            printer.close(&open, true)
-        }
+    if put_metadata(&mut printer, &open, found.metadata)? != Outcome::Printed {
+        return Err(DocumentError::Unprintable);
+    }
+    let fields: Vec<_> = printer.members(&open).iter().map(|member| (member.key, member.range.start)).collect();
+    let parts = Parts { id, app_version, version, json: &printer.out, fields: &fields };
+    Entry::new(&parts).map(Stored::Endpoint)
+}
+
+/// Prints the members of the metadata into the object just opened, and closes it.
+fn put_metadata<'a>(
+    printer: &mut Printer<'a>,
+    open: &Open,
+    metadata: Option<Value<'a>>,
+) -> Result<Outcome, DocumentError> {
+    let mut may_be_dbref = false;
+    match metadata {
+        None | Some(Value::Null) => {}
         Some(Value::Array(metadata)) => {
             for pair in metadata.values() {
                 let (key, value) = key_and_value(pair?)?;
-                printer.member(&open, key, &value, PAIR)?;
+                printer.member(open, key, &value, PAIR)?;
             }
-            printer.close(&open, false)
+        }
+        Some(Value::Document(metadata)) => {
+            // PyMongo does not know that it is metadata: what looks like a DBRef becomes one,
+            may_be_dbref = true;
+            let level = deeper(TOP)?;
+            for element in metadata.elements() {
+                let (key, value) = element?;
+                printer.member(open, key, &value, level)?;
+            }
+        }
+        Some(Value::DbPointer { collection, id }) => {
+            // and so does the deprecated type, whose fields it thus shows.
+            printer.member(open, "$ref", &Value::String(collection), TOP)?;
+            printer.member(open, "$id", &Value::ObjectId(id), TOP)?;
         }
         Some(_) => return Err(DocumentError::Metadata),
-    };
-    if outcome != Outcome::Printed {
-        return Err(DocumentError::Unprintable);
     }
-    let fields: Vec<_> = printer
-        .members(&open)
-        .iter()
-        .map(|member| (member.key, member.range.start))
-        .collect();
-    let parts = Parts {
-        id,
-        app_version,
-        version,
-        json: &printer.out,
-        fields: &fields,
-    };
-    Entry::new(&parts).map(Stored::Endpoint)
+    Ok(printer.close(open, may_be_dbref))
 }
 
 /// Reads one element of the metadata array: `{key: string, value: any}`, a missing value being null.

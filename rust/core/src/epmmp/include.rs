@@ -147,7 +147,7 @@ mod tests {
     fn errors_are_where_the_item_starts() {
         for (data, cause, offset) in [
             (&[2, 2, b'a'][..], Cause::Truncated, 3),
-            (&[2, 4, b'a', 0], Cause::Truncated, 1),
+            (&[2, 6, b'a', 0], Cause::Truncated, 1),
             (&[200, 1, 0, 0], Cause::BlockCount, 0),
             (&[2, 2, b'a', 4, 0, 0], Cause::Truncated, 6),
             (&[2, 2, 0xc0, 0], Cause::Utf8, 1),

@@ -9,7 +9,7 @@ mod print;
 mod text;
 
 pub use object::{Member, Members};
-pub use print::{Outcome, Printer};
+pub use print::{Open, Outcome, Printer};
 pub use text::{put_escaped, put_string};
 
 pub(crate) use text::is_plain;
