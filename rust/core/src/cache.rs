@@ -141,7 +141,10 @@ impl<V: Keyed> Cache<V> {
             self.unlink(index);
             self.push_front(index);
         }
-        self.slots[index as usize].value.as_ref().map_or(Lookup::Absent, Lookup::Hit)
+        self.slots[index as usize]
+            .value
+            .as_ref()
+            .map_or(Lookup::Absent, Lookup::Hit)
     }
 
     /// Stores `value` in the place of what its id had; returns how many were evicted for it, or gives the
@@ -159,19 +162,30 @@ impl<V: Keyed> Cache<V> {
         }
         let hash = self.hash(value.id());
         let expires_ms = mono_ms.saturating_add(self.age(hash));
-        let slot = Slot { value: Some(value), hash, epoch, prev: NIL, next: NIL, expires_ms };
+        let slot = Slot {
+            value: Some(value),
+            hash,
+            epoch,
+            prev: NIL,
+            next: NIL,
+            expires_ms,
+        };
         let index = self.place(slot);
         self.bytes += size;
         self.push_front(index);
         let slots = &self.slots;
-        self.table.insert_unique(spread(hash), index, |&at| spread(slots[at as usize].hash));
+        self.table
+            .insert_unique(spread(hash), index, |&at| spread(slots[at as usize].hash));
         Ok(evicted)
     }
 
     /// Removes `id`; whether it was there (in any epoch).
     pub fn remove(&mut self, id: &str) -> bool {
         let hash = self.hash(id);
-        let found = self.table.find(spread(hash), |&index| self.is(index, hash, id)).copied();
+        let found = self
+            .table
+            .find(spread(hash), |&index| self.is(index, hash, id))
+            .copied();
         if let Some(index) = found {
             self.drop_slot(index);
         }
@@ -184,7 +198,7 @@ impl<V: Keyed> Cache<V> {
 
     fn age(&self, hash: u32) -> u64 {
         let tenth = self.bounds.max_age_ms / 10;
-        self.bounds.max_age_ms - (u128::from(tenth) * u128::from(hash) >> 32) as u64
+        self.bounds.max_age_ms - ((u128::from(tenth) * u128::from(hash)) >> 32) as u64
     }
 
     fn hash(&self, id: &str) -> u32 {
@@ -211,9 +225,11 @@ impl<V: Keyed> Cache<V> {
 
     fn drop_slot(&mut self, index: u32) {
         let hash = self.slots[index as usize].hash;
-        if let TableEntry::Occupied(found) =
-            self.table.entry(spread(hash), |&at| at == index, |&at| spread(self.slots[at as usize].hash))
-        {
+        if let TableEntry::Occupied(found) = self.table.entry(
+            spread(hash),
+            |&at| at == index,
+            |&at| spread(self.slots[at as usize].hash),
+        ) {
             found.remove();
         }
         self.unlink(index);

@@ -32,7 +32,13 @@ pub struct Coherence {
 impl Coherence {
     /// Before the first connection: deaf.
     pub fn new(spans: Spans, seed: u64) -> Self {
-        Self { spans, epoch: 0, hearing: false, settled_at_ms: 0, foreign: Settling::new(seed) }
+        Self {
+            spans,
+            epoch: 0,
+            hearing: false,
+            settled_at_ms: 0,
+            foreign: Settling::new(seed),
+        }
     }
 
     /// What entries and flights that are worth something carry.
@@ -53,7 +59,11 @@ impl Coherence {
     /// A connection was made: nothing survives the gap (rule 3).
     pub fn connected(&mut self, cluster: bool, mono_ms: u64) {
         self.hearing = false;
-        self.settled_at_ms = if cluster { mono_ms.saturating_add(self.spans.settle_ms) } else { 0 };
+        self.settled_at_ms = if cluster {
+            mono_ms.saturating_add(self.spans.settle_ms)
+        } else {
+            0
+        };
         self.new_epoch();
     }
 
@@ -81,7 +91,8 @@ impl Coherence {
 
     /// An event without our headers changed `id` (rule 7).
     pub fn foreign_event(&mut self, id: &str, mono_ms: u64) {
-        self.foreign.hold(id, mono_ms, mono_ms.saturating_add(self.spans.foreign_settle_ms));
+        self.foreign
+            .hold(id, mono_ms, mono_ms.saturating_add(self.spans.foreign_settle_ms));
     }
 }
 
@@ -96,7 +107,11 @@ struct Settling {
 impl Settling {
     fn new(seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
-        Self { until_ms: HashMap::with_hasher(hasher), order: VecDeque::new(), all_until_ms: 0 }
+        Self {
+            until_ms: HashMap::with_hasher(hasher),
+            order: VecDeque::new(),
+            all_until_ms: 0,
+        }
     }
 
     fn holds(&self, id: &str, mono_ms: u64) -> bool {

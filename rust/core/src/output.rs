@@ -40,7 +40,14 @@ pub struct Output {
 impl Output {
     /// No connection yet.
     pub fn new(bounds: HoldBounds) -> Self {
-        Self { ready: Vec::new(), up: false, held: VecDeque::new(), held_bytes: 0, bounds, dropped: 0 }
+        Self {
+            ready: Vec::new(),
+            up: false,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            bounds,
+            dropped: 0,
+        }
     }
 
     /// Bytes ready to be written.
@@ -93,10 +100,15 @@ impl Output {
         while self.held_bytes + frame.len() > self.bounds.max_bytes {
             self.drop_oldest();
         }
-        let deadline =
-            Deadline { wall_ms: wall_deadline_ms, mono_ms: mono_ms.saturating_add(self.bounds.max_age_ms) };
+        let deadline = Deadline {
+            wall_ms: wall_deadline_ms,
+            mono_ms: mono_ms.saturating_add(self.bounds.max_age_ms),
+        };
         self.held_bytes += frame.len();
-        self.held.push_back(Held { frame: frame.into(), deadline });
+        self.held.push_back(Held {
+            frame: frame.into(),
+            deadline,
+        });
     }
 
     /// Drops held answers whose time has passed.

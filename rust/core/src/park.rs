@@ -153,14 +153,21 @@ impl Park {
         self.waiters += 1;
         self.bytes += waiter.size();
         if let Some(flights) = self.endpoints.get_mut(id) {
-            let joined = flights.last_mut().filter(|last| last.state == State::Queued || !(last.cut || alone));
+            let joined = flights
+                .last_mut()
+                .filter(|last| last.state == State::Queued || !(last.cut || alone));
             if let Some(flight) = joined {
                 flight.waiters.push(waiter);
                 return Parked::Joined;
             }
         }
         let id: Arc<str> = id.into();
-        let flight = Flight { state: State::Queued, cut: false, cacheable: true, waiters: vec![waiter] };
+        let flight = Flight {
+            state: State::Queued,
+            cut: false,
+            cacheable: true,
+            waiters: vec![waiter],
+        };
         self.endpoints.entry(Arc::clone(&id)).or_default().push(flight);
         self.queue.push_back(id);
         Parked::Queued
@@ -194,7 +201,9 @@ impl Park {
     /// load answered them before.
     pub fn land(&mut self, load: u64, id: &str) -> Option<Landing> {
         let flights = self.endpoints.get_mut(id)?;
-        let at = flights.iter().position(|flight| flight.state == State::Running { load })?;
+        let at = flights
+            .iter()
+            .position(|flight| flight.state == State::Running { load })?;
         let cacheable = flights[at].cacheable && !flights[at].cut;
         let waiters: Vec<Waiter> = flights.drain(..=at).flat_map(|flight| flight.waiters).collect();
         self.forget(id, &waiters);
@@ -203,8 +212,13 @@ impl Park {
 
     /// The load failed for `id`: only its own flight ends.
     pub fn fail(&mut self, load: u64, id: &str) -> Vec<Waiter> {
-        let Some(flights) = self.endpoints.get_mut(id) else { return Vec::new() };
-        let Some(at) = flights.iter().position(|flight| flight.state == State::Running { load }) else {
+        let Some(flights) = self.endpoints.get_mut(id) else {
+            return Vec::new();
+        };
+        let Some(at) = flights
+            .iter()
+            .position(|flight| flight.state == State::Running { load })
+        else {
             return Vec::new();
         };
         let waiters = flights.remove(at).waiters;
@@ -217,11 +231,16 @@ impl Park {
         let mut failed = Vec::new();
         while let Some(id) = self.queue.front() {
             let flights = self.endpoints.get_mut(id);
-            let oldest = flights.as_ref().and_then(|flights| flights.last()?.waiters.first());
+            let oldest = flights
+                .as_ref()
+                .and_then(|flights| flights.last()?.waiters.first());
             if oldest.is_some_and(|waiter| waiter.arrived_ms > arrived_ms) {
                 break;
             }
-            let waiters = flights.and_then(Vec::pop).map(|flight| flight.waiters).unwrap_or_default();
+            let waiters = flights
+                .and_then(Vec::pop)
+                .map(|flight| flight.waiters)
+                .unwrap_or_default();
             if let Some(id) = self.queue.pop_front() {
                 self.forget(&id, &waiters);
             }

@@ -73,7 +73,10 @@ impl Responder {
 
     fn scan_backlog(&mut self, now: Now) -> Fed {
         if self.core.is_full() {
-            return Fed { more: true, ..Fed::default() };
+            return Fed {
+                more: true,
+                ..Fed::default()
+            };
         }
         let backlog = std::mem::take(&mut self.backlog);
         self.scan(&backlog, now)
@@ -120,7 +123,8 @@ impl Responder {
 
     /// A connection is made: nothing survives the gap (rule 3), held answers become ready.
     pub fn link_up(&mut self, max_payload: usize, headers: bool, cluster: bool, now: Now) {
-        self.scanner.set_max_payload(max_payload.min(crate::limits::MAX_PAYLOAD));
+        self.scanner
+            .set_max_payload(max_payload.min(crate::limits::MAX_PAYLOAD));
         self.core.link_up(max_payload, headers, cluster, now);
     }
 

@@ -51,7 +51,11 @@ pub struct Histogram<const N: usize> {
 
 impl<const N: usize> Histogram<N> {
     const fn new(bounds: [u64; N]) -> Self {
-        Self { bounds, counts: [0; N], above: 0 }
+        Self {
+            bounds,
+            counts: [0; N],
+            above: 0,
+        }
     }
 
     /// Counts one value.

@@ -19,7 +19,7 @@ impl HeaderName {
 ///
 /// None when it is absent, longer than [`MAX_HEADER_VALUE`] or not printable ASCII: such a value is never
 /// copied into a frame.
-pub fn header<'a>(block: &'a [u8], name: HeaderName) -> Option<&'a [u8]> {
+pub fn header(block: &[u8], name: HeaderName) -> Option<&[u8]> {
     let mut rest = block;
     let mut first = true;
     while let Some(end) = memchr(b'\n', rest) {

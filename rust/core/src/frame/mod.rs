@@ -4,9 +4,9 @@ mod headers;
 mod scan;
 mod write;
 
-pub use headers::{header, headers_block_len, HeaderName};
+pub use headers::{HeaderName, header, headers_block_len};
 pub use scan::{Message, Routes, Scanner, Step};
-pub use write::{publish, PublishLen};
+pub use write::{PublishLen, publish};
 
 /// What a subscription carries. The numbers are those of `Kind` in `kaa_epr/engine/api.py`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

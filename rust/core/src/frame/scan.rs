@@ -56,7 +56,10 @@ impl Routes {
     }
 
     fn kind(&self, sid: u64) -> Option<Kind> {
-        self.0.iter().find(|(bound, _)| *bound == sid).map(|(_, kind)| *kind)
+        self.0
+            .iter()
+            .find(|(bound, _)| *bound == sid)
+            .map(|(_, kind)| *kind)
     }
 }
 
@@ -120,7 +123,12 @@ impl Default for Scanner {
 impl Scanner {
     /// A scanner at the start of a connection; messages above `max_payload` bytes are passed on.
     pub fn new(max_payload: usize) -> Self {
-        Self { state: State::Line, carry: Vec::new(), spent: false, max_payload }
+        Self {
+            state: State::Line,
+            carry: Vec::new(),
+            spent: false,
+            max_payload,
+        }
     }
 
     /// The server's `max_payload` in bytes, known once its INFO was read.
@@ -151,7 +159,11 @@ impl Scanner {
             State::PassLine => self.pass_line(rest, pos),
             State::PassBody { left } => {
                 let taken = left.min(rest.len());
-                self.state = if taken == left { State::Line } else { State::PassBody { left: left - taken } };
+                self.state = if taken == left {
+                    State::Line
+                } else {
+                    State::PassBody { left: left - taken }
+                };
                 pass(rest, taken, pos)
             }
             State::Lost => pass(rest, rest.len(), pos),
@@ -193,7 +205,11 @@ impl Scanner {
 
     fn pass_line<'a>(&mut self, rest: &'a [u8], pos: &mut usize) -> Step<'a> {
         let end = memchr(b'\n', rest);
-        self.state = if end.is_some() { State::Line } else { State::PassLine };
+        self.state = if end.is_some() {
+            State::Line
+        } else {
+            State::PassLine
+        };
         pass(rest, end.map_or(rest.len(), |at| at + 1), pos)
     }
 
@@ -208,7 +224,11 @@ impl Scanner {
         self.carry.extend_from_slice(&rest[..taken]);
         *pos += taken;
         if prefix(&self.carry) == Prefix::Other {
-            self.state = if end.is_some() { State::Line } else { State::PassLine };
+            self.state = if end.is_some() {
+                State::Line
+            } else {
+                State::PassLine
+            };
             return self.spend();
         }
         if end.is_none() {
@@ -218,7 +238,11 @@ impl Scanner {
             Line::Ours(head) => {
                 self.state = State::Body(head);
                 let rest = &rest[taken..];
-                if rest.is_empty() { Step::Need } else { self.body(head, rest, pos) }
+                if rest.is_empty() {
+                    Step::Need
+                } else {
+                    self.body(head, rest, pos)
+                }
             }
             Line::Theirs { body } => {
                 self.state = State::PassBody { left: body + 2 };
@@ -278,13 +302,16 @@ impl Scanner {
             return Line::Odd;
         };
         let with_headers = text.first() == Some(&b'H');
-        let mut fields = Fields { text, at: if with_headers { 5 } else { 4 } };
+        let mut fields = Fields {
+            text,
+            at: if with_headers { 5 } else { 4 },
+        };
         let (Some(_subject), Some(sid)) = (fields.next(), fields.next()) else {
             return Line::Odd;
         };
         let mut tail = [(0, 0); 3];
         let mut count = 0;
-        while let Some(field) = fields.next() {
+        for field in fields {
             if count == tail.len() {
                 return Line::Odd;
             }
@@ -297,7 +324,11 @@ impl Scanner {
         }
         let reply = if count > sizes { tail[0] } else { (0, 0) };
         let size = |(from, to): (usize, usize)| number(&text[from..to]);
-        let headers = if with_headers { size(tail[count - 2]) } else { Some(0) };
+        let headers = if with_headers {
+            size(tail[count - 2])
+        } else {
+            Some(0)
+        };
         let (Some(sid), Some(headers), Some(body)) = (size(sid), headers, size(tail[count - 1])) else {
             return Line::Odd;
         };
@@ -305,9 +336,13 @@ impl Scanner {
             return Line::Odd;
         }
         match routes.kind(sid as u64) {
-            Some(kind) if body <= self.max_payload => {
-                Line::Ours(Head { kind, reply, line: line.len(), headers, body })
-            }
+            Some(kind) if body <= self.max_payload => Line::Ours(Head {
+                kind,
+                reply,
+                line: line.len(),
+                headers,
+                body,
+            }),
             _ => Line::Theirs { body },
         }
     }
@@ -320,7 +355,9 @@ fn pass<'a>(rest: &'a [u8], len: usize, pos: &mut usize) -> Step<'a> {
 
 enum Line {
     Ours(Head),
-    Theirs { body: usize },
+    Theirs {
+        body: usize,
+    },
     /// Not a line as nats-server writes it: nats-py's parser decides.
     Odd,
 }
@@ -337,7 +374,11 @@ fn prefix(line: &[u8]) -> Prefix {
     for op in [b"MSG ".as_slice(), b"HMSG "] {
         let len = op.len().min(line.len());
         if line[..len] == op[..len] {
-            return if len == op.len() { Prefix::Message } else { Prefix::Unknown };
+            return if len == op.len() {
+                Prefix::Message
+            } else {
+                Prefix::Unknown
+            };
         }
     }
     Prefix::Other
@@ -367,6 +408,8 @@ fn number(digits: &[u8]) -> Option<usize> {
         return None;
     }
     digits.iter().try_fold(0usize, |sum, digit| {
-        digit.is_ascii_digit().then(|| sum * 10 + usize::from(digit - b'0'))
+        digit
+            .is_ascii_digit()
+            .then(|| sum * 10 + usize::from(digit - b'0'))
     })
 }

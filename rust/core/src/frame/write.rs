@@ -14,7 +14,10 @@ pub struct PublishLen {
 impl PublishLen {
     /// Sizes of a frame with this payload and an optional `traceparent`.
     pub fn new(traceparent: Option<&[u8]>, payload: usize) -> Self {
-        Self { headers: headers_block_len(traceparent), payload }
+        Self {
+            headers: headers_block_len(traceparent),
+            payload,
+        }
     }
 
     /// What the server compares with `max_payload`.
@@ -48,6 +51,10 @@ pub fn publish(
     }
     let start = out.len();
     payload(out);
-    debug_assert_eq!(out.len() - start, len.payload, "the announced size is the written size");
+    debug_assert_eq!(
+        out.len() - start,
+        len.payload,
+        "the announced size is the written size"
+    );
     out.extend_from_slice(b"\r\n");
 }

@@ -1,7 +1,7 @@
 //! Limits and choices of one responder, and the time that comes with every call.
 
-use crate::coherence::Spans;
 use crate::cache::Bounds;
+use crate::coherence::Spans;
 use crate::entry::FieldMapping;
 use crate::epmmp::get_response::Revision;
 use crate::output::HoldBounds;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::answer::{Desk, Envelope, Failure, Outcome};
+use super::answer::{Desk, Envelope, Failure, Outcome, Sender};
 use super::{Config, Now};
 use crate::cache::{Cache, Lookup};
 use crate::coherence::Coherence;
@@ -73,17 +73,23 @@ impl LandedResult {
 impl Core {
     pub(super) fn new(config: Config) -> Self {
         Self {
-            link: Link { max_payload: MAX_PAYLOAD, headers: false },
+            link: Link {
+                max_payload: MAX_PAYLOAD,
+                headers: false,
+            },
             cache: Cache::new(config.cache, config.seed),
             unknown: Cache::new(config.unknown, config.seed),
             park: Park::new(config.park, config.seed),
             coherence: Coherence::new(config.spans, config.seed),
             output: Output::new(config.hold),
             stats: Stats::default(),
-            projection: Projection::default(),
+            projection: Projection::new(config.seed),
             store_up: true,
             landed: VecDeque::new(),
-            latest: Now { wall_ms: 0, mono_ms: 0 },
+            latest: Now {
+                wall_ms: 0,
+                mono_ms: 0,
+            },
             bugs: Vec::new(),
             config,
         }
@@ -122,7 +128,7 @@ impl Core {
                 let revision = self.config.default_revision;
                 let envelope = Envelope::of_malformed(&malformed, message.reply, traceparent, revision);
                 let failure = Failure::malformed(malformed.error.cause);
-                return self.desk(now).fail(&envelope, failure);
+                return self.desk(now).sender.fail(&envelope, failure);
             }
         };
         if request.expired(now.wall_ms) {
@@ -140,32 +146,37 @@ impl Core {
     /// Answers from the cache or from a mark of an unknown endpoint.
     fn hit(&mut self, message: &Message<'_>, request: &GetRequest<'_>, now: Now) -> bool {
         let epoch = self.coherence.epoch();
-        let envelope =
-            Envelope::of(request, message.reply, traceparent(message), self.config.plain_revision);
+        let envelope = Envelope::of(
+            request,
+            message.reply,
+            traceparent(message),
+            self.config.plain_revision,
+        );
         let mut desk = Desk {
-            output: &mut self.output,
-            stats: &mut self.stats,
+            sender: Sender {
+                output: &mut self.output,
+                stats: &mut self.stats,
+                link: self.link,
+                now,
+            },
             projection: &mut self.projection,
-            max_payload: self.link.max_payload,
-            headers: self.link.headers,
-            now,
         };
         match self.cache.get(request.endpoint_id, epoch, now.mono_ms) {
             Lookup::Hit(entry) => {
-                desk.stats.count.hits += 1;
+                desk.sender.stats.count.hits += 1;
                 desk.answer(&envelope, request, Outcome::Found(entry));
                 return true;
             }
-            Lookup::Expired => desk.stats.count.expirations += 1,
+            Lookup::Expired => desk.sender.stats.count.expirations += 1,
             Lookup::Absent => {}
         }
         match self.unknown.get(request.endpoint_id, epoch, now.mono_ms) {
             Lookup::Hit(_) => {
-                desk.stats.count.unknown_hits += 1;
-                desk.fail(&envelope, Failure::NOT_FOUND);
+                desk.sender.stats.count.unknown_hits += 1;
+                desk.sender.fail(&envelope, Failure::NOT_FOUND);
                 return true;
             }
-            Lookup::Expired => desk.stats.count.expirations += 1,
+            Lookup::Expired => desk.sender.stats.count.expirations += 1,
             Lookup::Absent => {}
         }
         false
@@ -179,10 +190,10 @@ impl Core {
         let waiter = Waiter::new(message.reply, traceparent, message.payload, now.mono_ms);
         let alone = fresh || !self.coherence.may_serve();
         if !self.park.admit(&waiter) {
-            return self.desk(now).fail(&envelope, Failure::BUSY);
+            return self.desk(now).sender.fail(&envelope, Failure::BUSY);
         }
         if !self.store_up {
-            return self.desk(now).fail(&envelope, Failure::STORE);
+            return self.desk(now).sender.fail(&envelope, Failure::STORE);
         }
         if self.park.park(request.endpoint_id, waiter, alone) == Parked::Joined {
             self.stats.count.joined += 1;
@@ -221,7 +232,7 @@ impl Core {
             revision: self.config.default_revision,
             deadline_ms: None,
         };
-        self.desk(now).fail(&envelope, Failure::BUG);
+        self.desk(now).sender.fail(&envelope, Failure::BUG);
     }
 
     pub(super) fn begin_load(&mut self, max: usize, now: Now) -> Option<(u64, Vec<String>)> {
@@ -250,7 +261,9 @@ impl Core {
         let mut unusable = Vec::new();
         for document in documents {
             // A document that names no endpoint, or one twice, lands nowhere: its id stays unanswered below.
-            let Some(id) = entry::id_of(document, &self.config.mapping) else { continue };
+            let Some(id) = entry::id_of(document, &self.config.mapping) else {
+                continue;
+            };
             if let Some(landing) = self.park.land(load, id) {
                 self.stats.count.loaded_endpoints += 1;
                 if !self.landed(id, landing, document, now) {
@@ -271,7 +284,9 @@ impl Core {
         match entry::from_bson(document, &self.config.mapping) {
             Ok(Stored::Endpoint(entry)) => {
                 self.answer_all(landing.waiters, Outcome::Found(&entry), now);
-                let stored = landing.cacheable.then(|| self.cache.insert(entry, self.coherence.epoch(), now.mono_ms));
+                let stored = landing
+                    .cacheable
+                    .then(|| self.cache.insert(entry, self.coherence.epoch(), now.mono_ms));
                 self.filled(stored.and_then(Result::ok));
                 true
             }
@@ -290,7 +305,9 @@ impl Core {
     fn landed_unknown(&mut self, id: &str, landing: Landing, now: Now) {
         self.answer_all(landing.waiters, Outcome::Failed(Failure::NOT_FOUND), now);
         let epoch = self.coherence.epoch();
-        let stored = landing.cacheable.then(|| self.unknown.insert(id.into(), epoch, now.mono_ms));
+        let stored = landing
+            .cacheable
+            .then(|| self.unknown.insert(id.into(), epoch, now.mono_ms));
         self.filled(stored.and_then(Result::ok));
     }
 
@@ -302,7 +319,9 @@ impl Core {
     }
 
     pub(super) fn fail_load(&mut self, load: u64, now: Now) -> bool {
-        let Some(ids) = self.park.end(load) else { return false };
+        let Some(ids) = self.park.end(load) else {
+            return false;
+        };
         self.stats.count.load_failures += 1;
         for id in ids {
             let waiters = self.park.fail(load, &id);
@@ -319,7 +338,10 @@ impl Core {
             self.answer_some(&mut waiters, outcome);
         }
         if waiters.len() > 0 {
-            self.landed.push_back(Landed { waiters, result: LandedResult::of(outcome) });
+            self.landed.push_back(Landed {
+                waiters,
+                result: LandedResult::of(outcome),
+            });
         }
     }
 
@@ -333,8 +355,12 @@ impl Core {
 
     fn answer_one(&mut self, waiter: &Waiter, outcome: Outcome<'_>) {
         let now = self.latest;
-        self.stats.wait_ms.observe(now.mono_ms.saturating_sub(waiter.arrived_ms));
-        let Ok(request) = get_request::decode(waiter.payload()) else { return };
+        self.stats
+            .wait_ms
+            .observe(now.mono_ms.saturating_sub(waiter.arrived_ms));
+        let Ok(request) = get_request::decode(waiter.payload()) else {
+            return;
+        };
         if request.expired(now.wall_ms) {
             self.stats.count.requests_expired += 1;
             return;
@@ -351,14 +377,21 @@ impl Core {
 
     /// Gets that wait: for loads, or for room in the output.
     pub(super) fn pending(&self) -> usize {
-        self.park.waiters() + self.landed.iter().map(|landed| landed.waiters.len()).sum::<usize>()
+        self.park.waiters()
+            + self
+                .landed
+                .iter()
+                .map(|landed| landed.waiters.len())
+                .sum::<usize>()
     }
 
     /// Answers landed gets while there is room.
     pub(super) fn pump(&mut self, now: Now) {
         self.latest = now;
         while self.output.ready() < FEED_OUTPUT_LIMIT {
-            let Some(mut landed) = self.landed.pop_front() else { return };
+            let Some(mut landed) = self.landed.pop_front() else {
+                return;
+            };
             self.answer_some(&mut landed.waiters, landed.result.outcome());
             if landed.waiters.len() > 0 {
                 self.landed.push_front(landed);
@@ -422,12 +455,13 @@ impl Core {
 
     fn desk(&mut self, now: Now) -> Desk<'_> {
         Desk {
-            output: &mut self.output,
-            stats: &mut self.stats,
+            sender: Sender {
+                output: &mut self.output,
+                stats: &mut self.stats,
+                link: self.link,
+                now,
+            },
             projection: &mut self.projection,
-            max_payload: self.link.max_payload,
-            headers: self.link.headers,
-            now,
         }
     }
 
@@ -449,5 +483,9 @@ impl Core {
 }
 
 fn traceparent<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
-    if message.headers.is_empty() { None } else { header(message.headers, HeaderName::TRACEPARENT) }
+    if message.headers.is_empty() {
+        None
+    } else {
+        header(message.headers, HeaderName::TRACEPARENT)
+    }
 }

@@ -1,0 +1,111 @@
+"""Running a worker as a process: event loop, signals, ready file, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from kaa_epr import log
+from kaa_epr.config.settings import Settings
+from kaa_epr.errors import KaaEprError
+from kaa_epr.service import ReadyInfo, Service
+
+_log = log.get_logger(__name__)
+
+OnReady = Callable[[ReadyInfo], None]
+Reload = Callable[[], Settings]
+
+
+def run(
+    settings: Settings,
+    *,
+    ready_file: Path | None = None,
+    on_ready: OnReady | None = None,
+    reload: Reload | None = None,
+    worker: int = 0,
+) -> int:
+    """Serves until SIGTERM or SIGINT, then drains; the exit code, 0 after a clean stop.
+
+    ``reload`` reads the settings again on SIGHUP: certificates, credentials and the log level take effect.
+    Raises KaaEprError for what cannot be started.
+    """
+    log.configure(settings.log.level, settings.log.format, worker=worker)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, ready_file, on_ready, reload, worker))
+    return 0
+
+
+async def _serve(
+    settings: Settings,
+    ready_file: Path | None,
+    on_ready: OnReady | None,
+    reload: Reload | None,
+    worker: int,
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service = Service(settings, worker=worker)
+    hangup = Hangup(service, reload)
+    loop.add_signal_handler(signal.SIGHUP, hangup.request)
+    await service.start()
+    try:
+        ready = loop.create_task(service.wait_ready())
+        stopped = loop.create_task(stop.wait())
+        await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            _announce(ready.result(), ready_file, on_ready)
+        ready.cancel()
+        await stopped
+    finally:
+        hangup.cancel()
+        await service.drain()
+
+
+def _announce(info: ReadyInfo, ready_file: Path | None, on_ready: OnReady | None) -> None:
+    if ready_file is not None:
+        info.write(ready_file)
+    if on_ready is not None:
+        on_ready(info)
+
+
+class Hangup:
+    """SIGHUP: one reload at a time; one asked for meanwhile runs after it."""
+
+    def __init__(self, service: Service, reload: Reload | None) -> None:
+        self._service = service
+        self._reload = reload
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    def request(self) -> None:
+        """The signal handler."""
+        if self._task is not None and not self._task.done():
+            self._again = True
+            return
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        again = True
+        while again:
+            self._again = False
+            await self._once()
+            again = self._again
+
+    async def _once(self) -> None:
+        try:
+            settings = self._service.settings if self._reload is None else self._reload()
+            log.set_level(settings.log.level)
+            await self._service.reload(settings)
+        except (KaaEprError, OSError) as error:
+            _log.error("reload refused, going on as before", error=str(error))
+
+    def cancel(self) -> None:
+        """No reload any more."""
+        if self._task is not None:
+            self._task.cancel()

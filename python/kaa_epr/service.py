@@ -1,0 +1,240 @@
+"""The composition root of one worker: makes the parts, connects them, starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import kaa_epr
+from kaa_epr.config.engine import engine_config
+from kaa_epr.config.settings import Settings
+from kaa_epr.engine import select
+from kaa_epr.engine.api import Engine, Kind
+from kaa_epr.events import subjects
+from kaa_epr.fill.loader import Loader
+from kaa_epr.log import get_logger
+from kaa_epr.management.app import create_app
+from kaa_epr.management.health import Health, Phase
+from kaa_epr.management.server import ManagementServer
+from kaa_epr.metrics import BuildInfo, LinkStats, Metrics
+from kaa_epr.redaction import redact
+from kaa_epr.store import open_store
+from kaa_epr.wire.link import Link
+from kaa_epr.wire.services_api import EndpointStats, ServiceIdentity, ServicesApi
+from kaa_epr.wire.session import Session, Subjects
+from kaa_epr.wire.transport import Hooks
+
+_log = get_logger(__name__)
+
+BUGS_INTERVAL = 1.0
+"""Seconds between looks for requests that met a bug, to be logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyInfo:
+    """What ``--ready-file`` holds, once gets are answered. URLs have no credentials."""
+
+    pid: int
+    nats: str
+    mongo: str
+    management: str | None
+
+    def write(self, path: Path) -> None:
+        """Writes the file at once or not at all."""
+        partial = path.with_name(f"{path.name}.{self.pid}.partial")
+        partial.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+
+class Service:
+    """One worker. ``start``, then ``drain`` once."""
+
+    def __init__(self, settings: Settings, *, worker: int = 0) -> None:
+        self.settings = settings
+        self.worker = worker
+        self.replica_id = settings.service.replica_id or f"{settings.service.instance_name}-{secrets.token_hex(6)}"
+        self.engine: Engine = select(
+            settings.engine, engine_config(settings, hash_seed=secrets.randbits(64))
+        )
+        self.health = Health()
+        self.store = open_store(settings.mongo, settings.store)
+        self.metrics = Metrics(
+            build=BuildInfo(kaa_epr.__version__, self.engine.name, self.store.driver),
+            engine=self.engine.stats,
+            link=self._link_stats,
+            store=lambda: self.loader.stats(),
+            worker=worker,
+        )
+        self.loader = Loader(
+            self.engine,
+            self.store,
+            settings.store,
+            lambda out: self.link.write(out),
+            observe_load=self.metrics.observe_load,
+        )
+        self.link = Link(
+            settings.nats,
+            self.replica_id,
+            responder_subjects(settings),
+            self.engine,
+            Hooks(self.loader.kick, self.metrics.observe_chunk),
+            self._on_session,
+        )
+        self._api: ServicesApi | None = None
+        self._management: ManagementServer | None = None
+        self._bugs: asyncio.TimerHandle | None = None
+        self._add_checks()
+
+    def _add_checks(self) -> None:
+        status = self.link.status
+        self.health.add("nats", lambda: None if status().connected else "not connected", required=True)
+        self.health.add(
+            "events",
+            lambda: None if status().hearing else "event subscriptions are not confirmed",
+            required=True,
+        )
+        self.health.add(
+            "requests",
+            lambda: "the server refused the request subscription" if status().get_refused else None,
+            required=True,
+        )
+        self.health.add(
+            "store",
+            lambda: None if self.loader.stats().up else "MongoDB does not answer, only cached endpoints are",
+            required=False,
+        )
+
+    # --- beginning ------------------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Starts everything and returns at once; ``wait_ready`` tells when gets are answered."""
+        if self.settings.management.enabled:
+            await self._start_management()
+        self.loader.start()
+        self.link.start()
+        self._look_for_bugs()
+
+    async def _start_management(self) -> None:
+        management = self.settings.management
+        port = management.port + self.worker if management.port else 0
+        app = create_app(self.health, self.metrics.render, self.info)
+        self._management = ManagementServer(app, host=management.host, port=port)
+        await self._management.start()
+
+    async def wait_ready(self) -> ReadyInfo:
+        """Returns once gets are answered."""
+        await self.link.ready.wait()
+        self.health.phase = Phase.SERVING
+        info = ReadyInfo(
+            pid=os.getpid(),
+            nats=f"nats://{self.link.status().server}",
+            mongo=str(redact(self.settings.mongo.uri.get_secret_value())),
+            management=None if self._management is None else self._management.url,
+        )
+        _log.info("serving", **asdict(info), instance=self.settings.service.instance_name)
+        return info
+
+    async def _on_session(self, session: Session) -> None:
+        """A session has subscribed: ``$SRV`` is answered on it too. A refused ``$SRV.>`` is only logged."""
+        service = self.settings.service
+        self._api = ServicesApi(
+            session.client,
+            ServiceIdentity(
+                instance_name=service.instance_name,
+                replica_id=self.replica_id,
+                subject=subjects.metadata_get_request(service.instance_name),
+                queue_group=self.settings.queue_group,
+                metadata=self._srv_metadata(),
+            ),
+            self._endpoint_stats,
+        )
+        await self._api.start()
+
+    # --- what is told of it ---------------------------------------------------------------------------------
+    def info(self) -> Mapping[str, Any]:
+        """The body of ``/info``."""
+        link = self.link.status()
+        return {
+            "service": "kaa-epr",
+            "version": kaa_epr.__version__,
+            "instance": self.settings.service.instance_name,
+            "replica": self.replica_id,
+            "worker": self.worker,
+            "engine": self.engine.name,
+            "mongo_driver": self.store.driver,
+            "python": platform.python_version(),
+            "link": asdict(link),
+        }
+
+    def _srv_metadata(self) -> dict[str, str]:
+        link = self.link.status()
+        return {
+            "engine": self.engine.name,
+            "fast_path": "in use" if link.fast_path else f"not in use: {link.fast_path_reason}",
+            "replica": self.replica_id,
+        }
+
+    def _link_stats(self) -> LinkStats:
+        return self.link.stats()
+
+    def _endpoint_stats(self) -> EndpointStats:
+        stats = self.engine.stats()
+
+        def count(*names: str) -> int:
+            return sum(value for name in names if isinstance(value := stats[name], int))
+
+        return EndpointStats(
+            num_requests=count("requests"),
+            num_errors=count("answers_400", "answers_413", "answers_500", "answers_503"),
+            processing_time_ns=round(self.metrics.chunk_seconds * 1e9),
+        )
+
+    def _look_for_bugs(self) -> None:
+        for correlation_id in self.engine.take_bugs():
+            _log.error("a get met a bug and was answered 500", correlation_id=correlation_id)
+        self._bugs = asyncio.get_running_loop().call_later(BUGS_INTERVAL, self._look_for_bugs)
+
+    # --- end ------------------------------------------------------------------------------------------------
+    async def drain(self) -> None:
+        """Design section 6: UNSUB, a PING behind it; answer all that came before the PONG and all that waits
+        for loads; write out; close. The management server answers until the end, not ready."""
+        self.health.phase = Phase.DRAINING
+        _log.info("draining")
+        if self._api is not None:
+            await self._api.stop()
+        await self.link.stop_gets()
+        if not await self.loader.drain(self.settings.service.drain_timeout):
+            _log.warning("drain timed out, waiting gets are answered 503", waiting=self.engine.pending())
+        await self.loader.stop()
+        await self.link.close()
+        await self.store.close()
+        if self._bugs is not None:
+            self._bugs.cancel()
+        if self._management is not None:
+            await self._management.stop()
+        _log.info("stopped")
+
+
+def responder_subjects(settings: Settings) -> Subjects:
+    """The request subject, and every originator's event subjects with their kinds."""
+    makers: dict[Callable[[str], str], Kind] = {
+        subjects.metadata_updated: Kind.METADATA_UPDATED,
+        subjects.registered: Kind.REGISTERED,
+        subjects.unregistered: Kind.UNREGISTERED,
+        subjects.app_version_updated: Kind.APP_VERSION_UPDATED,
+    }
+    return Subjects(
+        get=subjects.metadata_get_request(settings.service.instance_name),
+        queue_group=settings.queue_group,
+        events={
+            make(originator): kind
+            for originator in settings.invalidation.originators
+            for make, kind in makers.items()
+        },
+    )

@@ -1,0 +1,63 @@
+"""Messages one at a time, from nats-py's subscription callbacks.
+
+This is the whole service where the fast path cannot work (another nats-py, WebSocket, no extension), and the
+path of the few messages that nats-py parses itself although the fast path is on (one that arrives between
+SUB and ``bind``, or that is larger than the core takes).
+
+nats-py runs one task per subscription and so breaks wire order between them: a get may use the cache only
+while no event subscription has anything pending (design section 3, rule 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from kaa_epr.clock import mono_ms, wall_ms
+from kaa_epr.engine.api import Engine, Kind
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+def header_block(headers: Mapping[str, str] | None) -> bytes:
+    """The raw NATS header block that nats-py has parsed; empty without headers."""
+    if not headers:
+        return b""
+    lines = [f"{name}: {value}".encode() for name, value in headers.items()]
+    return b"\r\n".join([b"NATS/1.0", *lines, b"", b""])
+
+
+class Callbacks:
+    """Hands messages to the engine and its answers to the connection."""
+
+    def __init__(self, engine: Engine, write: Write, loads: Callable[[], None]) -> None:
+        self._engine = engine
+        self._write = write
+        self._loads = loads
+        self.event_subscriptions: Sequence[Subscription] = ()
+
+    async def get(self, msg: Msg) -> None:
+        """A 19/EPMMP get request."""
+        fresh = any(subscription.pending_msgs for subscription in self.event_subscriptions)
+        loads = self._engine.get(
+            msg.reply,
+            header_block(msg.headers),
+            msg.data,
+            fresh=fresh,
+            wall_ms=wall_ms(),
+            mono_ms=mono_ms(),
+        )
+        if out := self._engine.take_output():
+            await self._write(out)
+        if loads:
+            self._loads()
+
+    def event(self, kind: Kind) -> Callable[[Msg], Awaitable[None]]:
+        """The callback of one event subscription."""
+
+        async def handle(msg: Msg) -> None:
+            self._engine.event(kind, header_block(msg.headers), msg.data, mono_ms())
+
+        return handle

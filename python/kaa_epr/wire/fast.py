@@ -1,0 +1,95 @@
+"""Putting our transport into nats-py, and telling whether it is really in use.
+
+nats-py has no public way to hand it a transport; it takes the one found in ``client._transport`` when
+``connect()`` begins. The range of nats-py versions for which that holds is pinned in ``pyproject.toml`` and
+held by ``tests/wire/test_nats_py_contract.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from kaa_epr.config.nats import NatsSettings
+from kaa_epr.engine.api import Engine, FastEngine, Kind
+from kaa_epr.log import get_logger
+from kaa_epr.wire.transport import FastTransport, Hooks
+
+_log = get_logger(__name__)
+
+
+def is_fast(engine: Engine) -> TypeGuard[FastEngine]:
+    """Whether the engine can read a connection's bytes itself."""
+    return hasattr(engine, "feed")
+
+
+class FastPath:
+    """The fast path of one client, or the reason why there is none."""
+
+    def __init__(self, settings: NatsSettings, engine: Engine, client: Client, hooks: Hooks) -> None:
+        self._client = client
+        self._engine = engine
+        self._transport: FastTransport | None = None
+        self._bound: set[int] = set()
+        self.reason = self._obstacle(settings)
+        """Why gets come through ordinary subscriptions; None on the fast path."""
+        if self.reason is None and is_fast(engine):
+            self._transport = FastTransport(engine, hooks, settings.write_buffer_limit)
+
+    def _obstacle(self, settings: NatsSettings) -> str | None:
+        if settings.fast_path == "off":
+            return "switched off (nats.fast_path)"
+        if not is_fast(self._engine):
+            return f"the {self._engine.name} engine has none"
+        if any(urlsplit(str(server)).scheme in ("ws", "wss") for server in settings.servers):
+            return "WebSocket servers"
+        if getattr(self._client, "_transport", self) is not None:
+            return "this nats-py takes no transport"
+        return None
+
+    def inject(self) -> None:
+        """Before ``connect()``."""
+        if self._transport is not None:
+            self._client._transport = self._transport
+
+    def verify(self) -> None:
+        """After ``connect()``: nats-py must be reading through us."""
+        used = self._client._transport is self._transport and self._transport is not None
+        if self._transport is not None and not used:
+            self._transport = None
+            self.reason = "nats-py put its own transport in the place of ours"
+        if self.reason is None:
+            _log.info("fast path in use")
+        else:
+            _log.warning("fast path not in use, answering from subscription callbacks", reason=self.reason)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the core reads the connection itself."""
+        return self._transport is not None
+
+    def bind(self, subscription: Subscription, kind: Kind) -> None:
+        """From now on the core takes this subscription's messages; until now its callback did."""
+        if self._transport is not None and is_fast(self._engine):
+            self._engine.bind(subscription._id, kind)
+            self._bound.add(subscription._id)
+
+    def unbind(self, subscription: Subscription) -> None:
+        """Gives the subscription back to its callback."""
+        if is_fast(self._engine) and subscription._id in self._bound:
+            self._engine.unbind(subscription._id)
+            self._bound.discard(subscription._id)
+
+    def unbind_all(self) -> None:
+        """The client is gone; its successor counts its subscriptions from 1 again."""
+        if is_fast(self._engine):
+            for sid in self._bound:
+                self._engine.unbind(sid)
+        self._bound.clear()
+
+    def progress(self) -> tuple[int, int] | None:
+        """What ``FastTransport.progress`` says; None off the fast path."""
+        return None if self._transport is None else self._transport.progress()

@@ -1,0 +1,167 @@
+"""The connection to NATS, for as long as the service runs.
+
+nats-py reconnects by itself; but some things close its client for good (one publish over ``max_payload``, an
+authorization error while connected) or leave it deaf (its read loop dies). The link makes a new client after
+any end it did not ask for, with jittered back-off, for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from nats import errors as nats_errors
+
+from kaa_epr.config.nats import NatsSettings
+from kaa_epr.engine.api import Engine
+from kaa_epr.log import Repeats, get_logger
+from kaa_epr.wire.liveness import Liveness
+from kaa_epr.wire.options import jittered, wait_or
+from kaa_epr.wire.session import Session, Subjects
+from kaa_epr.wire.transport import Hooks
+
+_log = get_logger(__name__)
+
+OpenHook = Callable[[Session], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """What health, metrics and ``$SRV.INFO`` say of the link."""
+
+    connected: bool = False
+    hearing: bool = False
+    get_refused: bool = False
+    fast_path: bool = False
+    fast_path_reason: str | None = "not connected yet"
+    server: str | None = None
+    reconnects: int = 0
+    half_open: int = 0
+    new_clients: int = 0
+
+
+class Link:
+    """Supervises sessions. ``on_open`` runs after each session has subscribed (the services API)."""
+
+    def __init__(
+        self,
+        settings: NatsSettings,
+        name: str,
+        subjects: Subjects,
+        engine: Engine,
+        hooks: Hooks,
+        on_open: OpenHook,
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._subjects = subjects
+        self._engine = engine
+        self._hooks = hooks
+        self._on_open = on_open
+        self._repeats = Repeats()
+        self._stopping = asyncio.Event()
+        self._session: Session | None = None
+        self._liveness: Liveness | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._past = LinkStatus()
+        self.ready = asyncio.Event()
+        """Set when gets are answered for the first time."""
+
+    def start(self) -> None:
+        """Begins connecting; ``ready`` tells when it came to something."""
+        self._task = asyncio.get_running_loop().create_task(self._supervise())
+
+    async def _supervise(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            session = Session(
+                self._settings, self._name, self._subjects, self._engine, self._hooks, self._changed
+            )
+            self._session = session
+            try:
+                await session.open()
+                await self._on_open(session)
+                attempt = 0
+                self._changed()
+                self._liveness = Liveness(session, self._settings.ping_interval)
+                await self._liveness.watch()
+            except (OSError, ssl.SSLError, TimeoutError, nats_errors.Error, ValueError) as error:
+                self._repeats.warning(_log, "nats session failed", error=str(error), kind=type(error).__name__)
+            await self._end(session)
+            attempt += 1
+            wait = jittered(self._settings.reconnect_wait, self._settings.reconnect_wait_max, attempt)
+            await wait_or(self._stopping, wait)
+
+    async def _end(self, session: Session) -> None:
+        status = self.status()
+        self._past = LinkStatus(
+            reconnects=status.reconnects, half_open=status.half_open, new_clients=status.new_clients + 1
+        )
+        self._session = self._liveness = None
+        with contextlib.suppress(nats_errors.Error, OSError):
+            # Whatever state the client is in, it is given up.
+            await session.close()
+        session.fast.unbind_all()
+        self._engine.link_down()
+
+    def _changed(self) -> None:
+        session = self._session
+        if session is not None and session.ears.hearing and session.client.is_connected:
+            self.ready.set()
+
+    def status(self) -> LinkStatus:
+        """The link at this moment."""
+        session = self._session
+        if session is None:
+            return self._past
+        url = session.client.connected_url
+        return LinkStatus(
+            connected=session.client.is_connected,
+            hearing=session.ears.hearing,
+            get_refused=session.get_refused,
+            fast_path=session.fast.in_use,
+            fast_path_reason=session.fast.reason,
+            server=None if url is None else url.netloc.rpartition("@")[2],
+            reconnects=self._past.reconnects + session.reconnects,
+            half_open=self._past.half_open + (self._liveness.half_open if self._liveness else 0),
+            new_clients=self._past.new_clients,
+        )
+
+    def write(self, out: bytes) -> None:
+        """Answers to landed gets. Between two sessions there is nobody to write to, and the engine holds them."""
+        if self._session is not None:
+            self._session.write(out)
+
+    async def reconnect(self) -> None:
+        """Leaves the connection for a new one, which reads certificates and credentials again."""
+        if self._session is not None:
+            await self._session.client.close()
+
+    # --- drain ----------------------------------------------------------------------------------------------
+    async def stop_gets(self) -> None:
+        """No get comes after this; see ``Session.stop_gets``."""
+        self._stopping.set()
+        if self._session is not None:
+            try:
+                await self._session.stop_gets()
+            except nats_errors.Error as error:
+                _log.warning("nats connection lost while draining", error=str(error))
+
+    async def close(self) -> None:
+        """Flushes what was written, and ends."""
+        self._stopping.set()
+        session = self._session
+        if session is not None and session.client.is_connected:
+            try:
+                await session.drain_writes()
+                await session.flush()
+            except (nats_errors.Error, OSError) as error:
+                _log.warning("nats connection lost while draining", error=str(error))
+        if session is not None:
+            await session.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
