@@ -22,22 +22,27 @@ USUAL_MONGO_PORT: Final = 27017
 class EmbeddedServers:
     """Both servers, started in order and stopped in reverse; a context manager, ordinary or async.
 
-    Their data stays in ``data_dir`` for the next time. ``nats_port`` and ``mongo_port`` are used if they are
-    free, else any other. Entering raises EmbeddedError (DataDirInUse, ServerNotFound, ServerFailed,
-    LibraryMissing), PyMongoError or OSError, and leaves nothing running. Enter on a thread that outlives the
-    servers: the kernel kills them when it ends.
+    Their data stays in ``data_dir`` for the next time. ``with_nats`` or ``with_mongo`` False leaves one out,
+    because there is another to use. ``nats_port`` and ``mongo_port`` are used if they are free, else any
+    other. Entering raises EmbeddedError (DataDirInUse, ServerNotFound, ServerFailed, LibraryMissing),
+    PyMongoError or OSError, and leaves nothing running. Enter on a thread that outlives the servers: the
+    kernel kills them when it ends.
     """
 
     def __init__(
         self,
         data_dir: Path,
         *,
+        with_nats: bool = True,
+        with_mongo: bool = True,
         nats_port: int = USUAL_NATS_PORT,
         mongo_port: int = USUAL_MONGO_PORT,
         nats_binary: Path | None = None,
         mongod_binary: Path | None = None,
     ) -> None:
         self.data_dir = DataDir(data_dir)
+        self._with_nats = with_nats
+        self._with_mongo = with_mongo
         self._nats_port = nats_port
         self._mongo_port = mongo_port
         self._nats_binary = nats_binary
@@ -60,12 +65,14 @@ class EmbeddedServers:
         with ExitStack() as running:
             data_dir = running.enter_context(self.data_dir)
             path, lock = data_dir.path, data_dir.servers_lock
-            self.nats = NatsServer(path / "nats", port=self._nats_port, binary=self._nats_binary)
-            self.mongo = MongoServer(path / "mongo", port=self._mongo_port, binary=self._mongod_binary)
-            _start(self.nats, lock, NATS_PORT_TAKEN, ANY_PORT)
-            running.callback(self.nats.stop)
-            _start(self.mongo, lock, MONGO_PORT_TAKEN, 0)
-            running.callback(self.mongo.stop)
+            if self._with_nats:
+                self.nats = NatsServer(path / "nats", port=self._nats_port, binary=self._nats_binary)
+                _start(self.nats, lock, NATS_PORT_TAKEN, ANY_PORT)
+                running.callback(self.nats.stop)
+            if self._with_mongo:
+                self.mongo = MongoServer(path / "mongo", port=self._mongo_port, binary=self._mongod_binary)
+                _start(self.mongo, lock, MONGO_PORT_TAKEN, 0)
+                running.callback(self.mongo.stop)
             self._running = running.pop_all()
         return self
 
