@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from kaa_epr.config.names import LEAVES, PathKey
+from kaa_epr.config.names import LEAVES, PathKey, is_open
 from kaa_epr.config.problems import Entry, Problem, show
 from kaa_epr.config.types import ConflictError
 
@@ -61,11 +61,11 @@ def _wrong_value(path: PathKey, detail: ErrorDetails, entries: Mapping[PathKey, 
     prefixes = [path[:length] for length in range(len(path), 0, -1)]
     entry = next((entries[prefix] for prefix in prefixes if prefix in entries), None)
     leaf = next((LEAVES[prefix] for prefix in prefixes if prefix in LEAVES), None)
-    # What no setting describes (Kaa's own section) is not shown: it may be a secret of another service.
-    secret = leaf is None or leaf.secret
+    # What lies in Kaa's own section is not shown: it may be a secret of another service.
+    shown = None if leaf is None or is_open(path) else show(detail["input"], secret=leaf.secret)
     return Problem(
         _dotted(path),
-        show(detail["input"], secret=secret),
+        shown,
         entry.origin if entry else None,
         f"expected {_expected(detail)}",
     )

@@ -58,7 +58,7 @@ class _Walk:
 
     def _value(self, node: yaml.Node, path: tuple[str, ...]) -> object:
         if isinstance(node, yaml.SequenceNode):
-            return [self._item(item, path) for item in node.value]
+            return [self._item(item, (*path, "-")) for item in node.value]
         if isinstance(node, yaml.MappingNode):
             return {}
         return self._loader.construct_object(node)
@@ -66,7 +66,7 @@ class _Walk:
     def _item(self, node: yaml.Node, path: tuple[str, ...]) -> object:
         self._bound(node, path)
         if isinstance(node, yaml.MappingNode):
-            return {str(key.value): self._item(value, path) for key, value in node.value}
+            return {str(key.value): self._item(value, (*path, "-")) for key, value in node.value}
         return self._value(node, path)
 
     def _bound(self, node: yaml.Node, path: tuple[str, ...]) -> None:
@@ -85,20 +85,25 @@ def read_yaml(path: Path) -> tuple[list[Entry], list[Problem]]:
     Raises ConfigError where nothing of it can be read.
     """
     text = _read(path)
+    try:
+        return _parse(path.name, text)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([_marked(path.name, error)]) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        wrong = f"expected YAML, but it cannot be read ({type(error).__name__})"
+        raise ConfigError([Problem(None, None, path.name, wrong)]) from None
+
+
+def _parse(name: str, text: str) -> tuple[list[Entry], list[Problem]]:
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
         if root is None:
             return [], []
-        walk = _Walk(path.name, loader)
+        walk = _Walk(name, loader)
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError([Problem(None, None, walk.origin(root), "expected `key: value` lines")])
         return (list(walk.entries(root, ())) if root.value else []), walk.problems
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError([_marked(path, error)]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        wrong = f"expected YAML, but it cannot be read ({type(error).__name__})"
-        raise ConfigError([Problem(None, None, path.name, wrong)]) from None
     finally:
         loader.dispose()
 
@@ -118,9 +123,9 @@ def _read(path: Path) -> str:
     raise ConfigError([Problem(None, None, str(path), wrong)])
 
 
-def _marked(path: Path, error: yaml.MarkedYAMLError) -> Problem:
+def _marked(name: str, error: yaml.MarkedYAMLError) -> Problem:
     # `problem` is PyYAML's own wording and names a character at most; `context` and the mark's snippet quote
     # the file, which may hold secrets.
     mark = error.problem_mark or error.context_mark
-    where = f"{path.name}, line {mark.line + 1}" if mark else path.name
+    where = f"{name}, line {mark.line + 1}" if mark else name
     return Problem(None, None, where, f"expected plain YAML: {error.problem or 'it cannot be read'}")

@@ -101,7 +101,7 @@ class ManagementServer:
 
     @property
     def url(self) -> str:
-        """Where it can be reached on this machine, such as ``http://127.0.0.1:8080``; only after ``start``."""
+        """Where this machine reaches it, such as ``http://127.0.0.1:8080``; only after ``start``."""
         if self._url is None:
             raise RuntimeError("the management server has not been started")
         return self._url
@@ -154,6 +154,8 @@ async def _listening_socket(host: str, port: int) -> socket.socket:
         sock = socket.socket(family, kind, protocol)
     except OSError as error:
         raise ManagementAddressError(host, port, error.strerror or str(error)) from error
+    except UnicodeError as error:  # what the IDNA codec makes of `a..b`
+        raise ManagementAddressError(host, port, "not a host name") from error
     try:
         # A restart must not wait until connections of the process before have timed out.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
