@@ -1,0 +1,175 @@
+"""The NATS services API (ADR-32): ``$SRV.PING|INFO|STATS[.name[.id]]``, so that `nats service ls` sees us.
+
+nats-py has ``nats.micro``, but it counts only what its own callbacks handle; the fast path answers before any
+callback, so the three verbs are answered here from the engine's counts. No queue group: every instance
+answers. A server that refuses the subscriptions says so to the connection's error callback, which logs it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import nats.errors
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+import kaa_epr
+from kaa_epr.log import get_logger
+
+_log = get_logger(__name__)
+
+PREFIX: Final = "$SRV"
+VERBS: Final = ("PING", "INFO", "STATS")
+ENDPOINT: Final = "ep-metadata-get"
+DESCRIPTION: Final = "Kaa Endpoint Register: 19/EPMMP metadata gets"
+PROCESS_STARTED: Final = datetime.now(UTC)
+PENDING_REQUESTS: Final = 256
+"""Per subject; nats-py drops what exceeds it. People and dashboards ask, a few times a minute."""
+
+_NOT_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+_SEMVER: Final = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(-(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?"
+    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
+)
+_RELEASE: Final = re.compile(r"v?(?:\d+!)?(\d+(?:\.\d+)*)(.*)", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStats:
+    """Counts since the service started; times in nanoseconds."""
+
+    num_requests: int
+    num_errors: int
+    processing_time_ns: int
+    last_error: str = ""
+    data: Mapping[str, Any] | None = None
+    """Whatever else is worth showing, JSON-able."""
+
+    @property
+    def average_processing_time_ns(self) -> int:
+        """0 before the first request."""
+        return self.processing_time_ns // self.num_requests if self.num_requests else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceIdentity:
+    """Who answers, and what the service's one endpoint is."""
+
+    instance_name: str
+    replica_id: str
+    """Unique among the instances, one NATS token: the service id."""
+    subject: str
+    queue_group: str
+    metadata: Mapping[str, str]
+    """Engine, whether the fast path is in use, and if not why."""
+    started: datetime = PROCESS_STARTED
+    """Not the connection's: the counts are the process's too."""
+
+
+def service_name(instance_name: str) -> str:
+    """The instance name with what ADR-32 does not take in a service name replaced by ``_``."""
+    return _NOT_IN_NAME.sub("_", instance_name) or "kaa-epr"
+
+
+def semantic_version(version: str) -> str:
+    """A Python package version as a semantic one: ``1.2`` is ``1.2.0``, ``1.2.0rc1`` is ``1.2.0-rc1``."""
+    if _SEMVER.fullmatch(version):
+        return version
+    release, rest = match.groups() if (match := _RELEASE.fullmatch(version)) else ("0", version)
+    numbers = [str(int(number)) for number in release.split(".")][:3]
+    suffix, _, local = rest.partition("+")
+    result = ".".join(numbers + ["0"] * (3 - len(numbers)))
+    for sign, text in (("-", suffix), ("+", local)):
+        cleaned = re.sub(r"[^0-9A-Za-z]+", "-", text).strip("-")
+        if cleaned:
+            result += sign + (f"x{cleaned}" if cleaned.isdigit() else cleaned)
+    return result
+
+
+class ServicesApi:
+    """Answers the three verbs on one connection; make another for the next one."""
+
+    def __init__(self, nc: NatsClient, identity: ServiceIdentity, stats: Callable[[], EndpointStats]) -> None:
+        self._nc = nc
+        self._identity = identity
+        self._stats = stats
+        self._name = service_name(identity.instance_name)
+        self._subscriptions: list[Subscription] = []
+
+    async def start(self) -> None:
+        """Subscribes; raises what nats-py raises when the connection is closed or draining."""
+        for verb, answer in zip(VERBS, (self._ping, self._info, self._report), strict=True):
+            everyone = f"{PREFIX}.{verb}"
+            for subject in (everyone, f"{everyone}.{self._name}", f"{everyone}.{self._name}.{self.id}"):
+                subscription = await self._nc.subscribe(
+                    subject, cb=self._responder(answer), pending_msgs_limit=PENDING_REQUESTS
+                )
+                self._subscriptions.append(subscription)
+
+    async def stop(self) -> None:
+        """Unsubscribes, unless the connection is closed or draining and has done so itself."""
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            if not (self._nc.is_closed or self._nc.is_draining):
+                await subscription.unsubscribe()
+
+    @property
+    def id(self) -> str:
+        """The service id."""
+        return self._identity.replica_id
+
+    def _responder(self, answer: Callable[[], dict[str, Any]]) -> Callable[[Msg], Awaitable[None]]:
+        async def respond(msg: Msg) -> None:
+            if not msg.reply:
+                return
+            try:
+                await self._nc.publish(msg.reply, json.dumps(answer()).encode())
+            except nats.errors.Error as error:  # closing or draining: whoever asks gets no answer
+                _log.debug("services API request not answered", error=str(error))
+
+        return respond
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {
+            "type": f"io.nats.micro.v1.{kind}_response",
+            "name": self._name,
+            "id": self.id,
+            "version": semantic_version(kaa_epr.__version__),
+            "metadata": dict(self._identity.metadata),
+        }
+
+    def _endpoint(self) -> dict[str, Any]:
+        return {
+            "name": ENDPOINT,
+            "subject": self._identity.subject,
+            "queue_group": self._identity.queue_group,
+        }
+
+    def _ping(self) -> dict[str, Any]:
+        return self._head("ping")
+
+    def _info(self) -> dict[str, Any]:
+        endpoint = {**self._endpoint(), "metadata": {"protocol": "19/EPMMP"}}
+        return {**self._head("info"), "description": DESCRIPTION, "endpoints": [endpoint]}
+
+    def _report(self) -> dict[str, Any]:
+        stats = self._stats()
+        endpoint = {
+            **self._endpoint(),
+            "num_requests": stats.num_requests,
+            "num_errors": stats.num_errors,
+            "last_error": stats.last_error,
+            "processing_time": stats.processing_time_ns,
+            "average_processing_time": stats.average_processing_time_ns,
+            "data": dict(stats.data) if stats.data is not None else None,
+        }
+        started = self._identity.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {**self._head("stats"), "started": started, "endpoints": [endpoint]}
