@@ -16,6 +16,7 @@ from nats.micro.service import NAME_REGEX, SEMVER_REGEX, ServiceInfo, ServicePin
 
 from kaa_epr.embedded import NatsServer
 from kaa_epr.wire.services_api import (
+    Endpoint,
     EndpointStats,
     ServiceIdentity,
     ServicesApi,
@@ -26,9 +27,14 @@ from kaa_epr.wire.services_api import (
 SUBJECT = "kaa.v1.service.my.instance.epmmp.ep-metadata-get-request"
 
 
-def identity(instance: str, replica: str = "r-1") -> ServiceIdentity:
-    metadata = {"engine": "rust", "fast_path": "not in use: ws://"}
-    return ServiceIdentity(instance, replica, SUBJECT, instance, metadata)
+def identity(instance: str, service_id: str = "r-1") -> ServiceIdentity:
+    return ServiceIdentity(
+        name=instance,
+        version="1.2.3",
+        endpoint=Endpoint("ep-metadata-get", SUBJECT, instance, {"protocol": "19/EPMMP"}),
+        metadata=lambda: {"engine": "rust", "fast_path": "not in use: ws://"},
+        id=service_id,
+    )
 
 
 @pytest.fixture
@@ -63,8 +69,8 @@ async def test_every_verb_answers_to_all_names(verb: str, nc: NatsClient, instan
 
 async def test_everyone_is_found_by_a_ping_to_all(nc: NatsClient, instance_name: str) -> None:
     """What `nats service ls` does: one request, an answer from each instance."""
-    for replica in ("r-1", "r-2"):
-        await ServicesApi(nc, identity(instance_name, replica), lambda: NOTHING_YET).start()
+    for service_id in ("r-1", "r-2"):
+        await ServicesApi(nc, identity(instance_name, service_id), lambda: NOTHING_YET).start()
     inbox = nc.new_inbox()
     answers = await nc.subscribe(inbox)
     await nc.publish("$SRV.PING", reply=inbox)
@@ -79,11 +85,11 @@ async def test_info_tells_engine_and_endpoint(nc: NatsClient, instance_name: str
     await started(nc, instance_name, NOTHING_YET)
     info = ServiceInfo.from_dict(await ask(nc, f"$SRV.INFO.{instance_name}"))
     assert info.metadata == {"engine": "rust", "fast_path": "not in use: ws://"}
-    assert SEMVER_REGEX.match(info.version)
+    assert info.version == "1.2.3"
     assert info.description
     (endpoint,) = info.endpoints
     assert (endpoint.subject, endpoint.queue_group) == (SUBJECT, instance_name)
-    assert NAME_REGEX.match(endpoint.name)
+    assert (endpoint.name, endpoint.metadata) == ("ep-metadata-get", {"protocol": "19/EPMMP"})
 
 
 async def test_stats_are_the_engines(nc: NatsClient, instance_name: str) -> None:
@@ -180,3 +186,10 @@ def test_service_names(instance: str, name: str) -> None:
 def test_semantic_versions(version: str, semantic: str) -> None:
     assert semantic_version(version) == semantic
     assert SEMVER_REGEX.match(semantic)
+
+
+def test_every_process_has_an_id_of_its_own() -> None:
+    first, second = (ServiceIdentity("epr", "1.0.0", Endpoint("get", SUBJECT, "epr")) for _ in range(2))
+    assert first.id != second.id
+    assert NAME_REGEX.match(first.id)
+    assert first.metadata() == {}

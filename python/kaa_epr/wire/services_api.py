@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,16 +20,12 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-import kaa_epr
 from kaa_epr.log import get_logger
 
 _log = get_logger(__name__)
 
 PREFIX: Final = "$SRV"
 VERBS: Final = ("PING", "INFO", "STATS")
-ENDPOINT: Final = "ep-metadata-get"
-DESCRIPTION: Final = "Kaa Endpoint Register: 19/EPMMP metadata gets"
-PROCESS_STARTED: Final = datetime.now(UTC)
 PENDING_REQUESTS: Final = 256
 """Per subject; nats-py drops what exceeds it. People and dashboards ask, a few times a minute."""
 
@@ -60,18 +57,29 @@ class EndpointStats:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceIdentity:
-    """Who answers, and what the service's one endpoint is."""
+class Endpoint:
+    """What the service answers: one subject in one queue group."""
 
-    instance_name: str
-    replica_id: str
-    """Unique among the instances, one NATS token: the service id."""
+    name: str
     subject: str
     queue_group: str
-    metadata: Mapping[str, str]
-    """Engine, whether the fast path is in use, and if not why."""
-    started: datetime = PROCESS_STARTED
-    """Not the connection's: the counts are the process's too."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceIdentity:
+    """Who answers. Keep one for the life of the process: ``id`` and ``started`` outlive connections."""
+
+    name: str
+    """Made of the instance name with ``service_name``."""
+    version: str
+    """Made of the package version with ``semantic_version``."""
+    endpoint: Endpoint
+    metadata: Callable[[], Mapping[str, str]] = dict
+    """Asked anew for each answer: engine, whether the fast path is in use, and if not why."""
+    description: str = "Kaa Endpoint Register: 19/EPMMP metadata gets"
+    id: str = field(default_factory=lambda: secrets.token_hex(11))
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def service_name(instance_name: str) -> str:
@@ -101,14 +109,14 @@ class ServicesApi:
         self._nc = nc
         self._identity = identity
         self._stats = stats
-        self._name = service_name(identity.instance_name)
         self._subscriptions: list[Subscription] = []
 
     async def start(self) -> None:
         """Subscribes; raises what nats-py raises when the connection is closed or draining."""
         for verb, answer in zip(VERBS, (self._ping, self._info, self._report), strict=True):
             everyone = f"{PREFIX}.{verb}"
-            for subject in (everyone, f"{everyone}.{self._name}", f"{everyone}.{self._name}.{self.id}"):
+            ours = f"{everyone}.{self._identity.name}"
+            for subject in (everyone, ours, f"{ours}.{self._identity.id}"):
                 subscription = await self._nc.subscribe(
                     subject, cb=self._responder(answer), pending_msgs_limit=PENDING_REQUESTS
                 )
@@ -120,11 +128,6 @@ class ServicesApi:
         for subscription in subscriptions:
             if not (self._nc.is_closed or self._nc.is_draining):
                 await subscription.unsubscribe()
-
-    @property
-    def id(self) -> str:
-        """The service id."""
-        return self._identity.replica_id
 
     def _responder(self, answer: Callable[[], dict[str, Any]]) -> Callable[[Msg], Awaitable[None]]:
         async def respond(msg: Msg) -> None:
@@ -140,25 +143,22 @@ class ServicesApi:
     def _head(self, kind: str) -> dict[str, Any]:
         return {
             "type": f"io.nats.micro.v1.{kind}_response",
-            "name": self._name,
-            "id": self.id,
-            "version": semantic_version(kaa_epr.__version__),
-            "metadata": dict(self._identity.metadata),
+            "name": self._identity.name,
+            "id": self._identity.id,
+            "version": self._identity.version,
+            "metadata": dict(self._identity.metadata()),
         }
 
     def _endpoint(self) -> dict[str, Any]:
-        return {
-            "name": ENDPOINT,
-            "subject": self._identity.subject,
-            "queue_group": self._identity.queue_group,
-        }
+        endpoint = self._identity.endpoint
+        return {"name": endpoint.name, "subject": endpoint.subject, "queue_group": endpoint.queue_group}
 
     def _ping(self) -> dict[str, Any]:
         return self._head("ping")
 
     def _info(self) -> dict[str, Any]:
-        endpoint = {**self._endpoint(), "metadata": {"protocol": "19/EPMMP"}}
-        return {**self._head("info"), "description": DESCRIPTION, "endpoints": [endpoint]}
+        endpoint = {**self._endpoint(), "metadata": dict(self._identity.endpoint.metadata)}
+        return {**self._head("info"), "description": self._identity.description, "endpoints": [endpoint]}
 
     def _report(self) -> dict[str, Any]:
         stats = self._stats()
