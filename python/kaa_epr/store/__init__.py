@@ -2,7 +2,8 @@
 
 ```
 api.py                          Store: what the loader, the import and the export ask for
-motor_store.py pymongo_store.py the same over either driver; base.py is what they share
+motor_store.py pymongo_store.py the same over either driver; client.py and base.py are
+                                what they share
 options.py                      settings → client options (time limits, TLS, authentication)
 reply.py                        the answer to a find, its documents never decoded
 primary.py                      tells of a new primary

@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from pymongo import InsertOne, UpdateOne
 
+from kaa_epr.config.mongo import MongoFields
+
 MAX_IDS: Final = 3_500
 """Most ids of one load: so many ids of 4 KiB (the engine's ceiling) still fit into one 16 MiB command."""
 
@@ -51,6 +53,10 @@ class Store(Protocol):
         """``motor`` or ``pymongo``."""
 
     @property
+    def fields(self) -> MongoFields:
+        """What the fields of the documents are called."""
+
+    @property
     def namespace(self) -> str:
         """``database.collection``."""
 
@@ -90,11 +96,11 @@ class Store(Protocol):
     async def write(self, writes: Sequence[Write], time_limit: float) -> WriteOutcome:
         """Writes unordered, acknowledged by the majority; each write is atomic, the batch is not."""
 
-    async def page(self, after: str | None, limit: int, time_limit: float) -> list[bytes]:
-        """As ``read``: the next ``limit`` documents in the order of their ids, behind ``after``.
+    async def page(self, after: str | None, limit: int, time_limit: float) -> bytes:
+        """The next documents in the order of their ids, with all fields but ``outbox``; empty at the end.
 
-        ``None`` means from the first one on. Each page is a query of its own: a failover in between costs
-        nothing.
+        They begin behind the id ``after`` (None: with the first) and are ``limit`` or as many as fit into 16
+        MiB. Each page is a query of its own, so a failover in between costs nothing.
         """
 
     async def estimate(self, time_limit: float) -> int:
