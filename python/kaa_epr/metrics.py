@@ -122,6 +122,11 @@ class Metrics(Collector):
         """A chunk's ``answers`` were written ``seconds`` after it was read."""
         self._chunks.observe(seconds, answers)
 
+    @property
+    def chunk_seconds(self) -> float:
+        """Seconds that answers took inside the process, summed up over the answers."""
+        return self._chunks.sum
+
     def observe_load(self, seconds: float) -> None:
         """A load ended, well or not."""
         self._own["load_seconds"].observe(seconds, 1)

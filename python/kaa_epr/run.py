@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
+from nats import errors as nats_errors
 
 from kaa_epr import log
 from kaa_epr.config.settings import Settings
@@ -102,7 +103,7 @@ class Hangup:
             settings = self._service.settings if self._reload is None else self._reload()
             log.set_level(settings.log.level)
             await self._service.reload(settings)
-        except (KaaEprError, OSError) as error:
+        except (KaaEprError, OSError, nats_errors.Error) as error:
             _log.error("reload refused, going on as before", error=str(error))
 
     def cancel(self) -> None:

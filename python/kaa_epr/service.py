@@ -23,8 +23,7 @@ from kaa_epr.log import get_logger
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.server import ManagementServer
-from kaa_epr.metrics import BuildInfo, LinkStats, Metrics
-from kaa_epr.redaction import redact
+from kaa_epr.metrics import BuildInfo, Metrics
 from kaa_epr.store import open_store
 from kaa_epr.wire.link import Link
 from kaa_epr.wire.services_api import EndpointStats, ServiceIdentity, ServicesApi
@@ -59,16 +58,16 @@ class Service:
     def __init__(self, settings: Settings, *, worker: int = 0) -> None:
         self.settings = settings
         self.worker = worker
-        self.replica_id = settings.service.replica_id or f"{settings.service.instance_name}-{secrets.token_hex(6)}"
-        self.engine: Engine = select(
-            settings.engine, engine_config(settings, hash_seed=secrets.randbits(64))
+        self.replica_id = (
+            settings.service.replica_id or f"{settings.service.instance_name}-{secrets.token_hex(6)}"
         )
+        self.engine: Engine = select(settings.engine, engine_config(settings, hash_seed=secrets.randbits(64)))
         self.health = Health()
         self.store = open_store(settings.mongo, settings.store)
         self.metrics = Metrics(
             build=BuildInfo(kaa_epr.__version__, self.engine.name, self.store.driver),
             engine=self.engine.stats,
-            link=self._link_stats,
+            link=lambda: self.link.stats(),
             store=lambda: self.loader.stats(),
             worker=worker,
         )
@@ -133,8 +132,8 @@ class Service:
         self.health.phase = Phase.SERVING
         info = ReadyInfo(
             pid=os.getpid(),
-            nats=f"nats://{self.link.status().server}",
-            mongo=str(redact(self.settings.mongo.uri.get_secret_value())),
+            nats=self.link.status().server or "",
+            mongo=_without_credentials(self.settings.mongo.uri.get_secret_value()),
             management=None if self._management is None else self._management.url,
         )
         _log.info("serving", **asdict(info), instance=self.settings.service.instance_name)
@@ -142,19 +141,24 @@ class Service:
 
     async def _on_session(self, session: Session) -> None:
         """A session has subscribed: ``$SRV`` is answered on it too. A refused ``$SRV.>`` is only logged."""
-        service = self.settings.service
-        self._api = ServicesApi(
-            session.client,
-            ServiceIdentity(
-                instance_name=service.instance_name,
-                replica_id=self.replica_id,
-                subject=subjects.metadata_get_request(service.instance_name),
-                queue_group=self.settings.queue_group,
-                metadata=self._srv_metadata(),
-            ),
-            self._endpoint_stats,
+        link, service = self.link.status(), self.settings.service
+        identity = ServiceIdentity(
+            instance_name=service.instance_name,
+            replica_id=self.replica_id,
+            subject=subjects.metadata_get_request(service.instance_name),
+            queue_group=self.settings.queue_group,
+            metadata={
+                "engine": self.engine.name,
+                "fast_path": "in use" if link.fast_path else f"not in use: {link.fast_path_reason}",
+            },
         )
+        self._api = ServicesApi(session.client, identity, self._endpoint_stats)
         await self._api.start()
+
+    async def reload(self, settings: Settings) -> None:
+        """Takes over what can change while running: NATS servers, certificates and credentials."""
+        await self.link.reload(settings.nats)
+        _log.info("reloaded")
 
     # --- what is told of it ---------------------------------------------------------------------------------
     def info(self) -> Mapping[str, Any]:
@@ -171,17 +175,6 @@ class Service:
             "python": platform.python_version(),
             "link": asdict(link),
         }
-
-    def _srv_metadata(self) -> dict[str, str]:
-        link = self.link.status()
-        return {
-            "engine": self.engine.name,
-            "fast_path": "in use" if link.fast_path else f"not in use: {link.fast_path_reason}",
-            "replica": self.replica_id,
-        }
-
-    def _link_stats(self) -> LinkStats:
-        return self.link.stats()
 
     def _endpoint_stats(self) -> EndpointStats:
         stats = self.engine.stats()
@@ -203,7 +196,8 @@ class Service:
     # --- end ------------------------------------------------------------------------------------------------
     async def drain(self) -> None:
         """Design section 6: UNSUB, a PING behind it; answer all that came before the PONG and all that waits
-        for loads; write out; close. The management server answers until the end, not ready."""
+        for loads; write out; close. The management server answers until the end, not ready.
+        """
         self.health.phase = Phase.DRAINING
         _log.info("draining")
         if self._api is not None:
@@ -219,6 +213,11 @@ class Service:
         if self._management is not None:
             await self._management.stop()
         _log.info("stopped")
+
+
+def _without_credentials(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def responder_subjects(settings: Settings) -> Subjects:

@@ -103,7 +103,7 @@ class Engine(Protocol):
     def get(
         self, reply: str, headers: bytes, payload: bytes, *, fresh: bool, wall_ms: int, mono_ms: int
     ) -> bool:
-        """A get request. ``fresh``: events may be waiting unread, so neither cache nor running flight will do.
+        """A get request. ``fresh``: events may wait unread, so neither cache nor running flight will do.
 
         ``headers`` is the raw NATS header block or empty. Returns whether flights are queued.
         """
@@ -137,7 +137,7 @@ class Engine(Protocol):
         """While the store is down every miss gets 503 at once, queued flights included."""
 
     def tick(self, *, wall_ms: int, mono_ms: int) -> None:
-        """Call a few times a second: fails queued flights older than ``store_timeout_ms``, drops held answers."""
+        """Call some times a second: fails queued flights older than ``store_timeout_ms``, drops held answers."""
 
     # --- upkeep ---------------------------------------------------------------------------------------------
     def flush(self, cause: FlushCause) -> None:

@@ -10,10 +10,9 @@ while no event subscription has anything pending (design section 3, rule 1).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from kaa_epr.clock import mono_ms, wall_ms
 from kaa_epr.engine.api import Engine, Kind
@@ -32,20 +31,22 @@ def header_block(headers: Mapping[str, str] | None) -> bytes:
 class Callbacks:
     """Hands messages to the engine and its answers to the connection."""
 
-    def __init__(self, engine: Engine, write: Write, loads: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, write: Write, loads: Callable[[], None], unread_events: Callable[[], bool]
+    ) -> None:
+        """``unread_events``: whether events may have arrived that no callback has seen yet."""
         self._engine = engine
         self._write = write
         self._loads = loads
-        self.event_subscriptions: Sequence[Subscription] = ()
+        self._unread_events = unread_events
 
     async def get(self, msg: Msg) -> None:
         """A 19/EPMMP get request."""
-        fresh = any(subscription.pending_msgs for subscription in self.event_subscriptions)
         loads = self._engine.get(
             msg.reply,
             header_block(msg.headers),
             msg.data,
-            fresh=fresh,
+            fresh=self._unread_events(),
             wall_ms=wall_ms(),
             mono_ms=mono_ms(),
         )

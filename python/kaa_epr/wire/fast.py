@@ -1,9 +1,4 @@
-"""Putting our transport into nats-py, and telling whether it is really in use.
-
-nats-py has no public way to hand it a transport; it takes the one found in ``client._transport`` when
-``connect()`` begins. The range of nats-py versions for which that holds is pinned in ``pyproject.toml`` and
-held by ``tests/wire/test_nats_py_contract.py``.
-"""
+"""Putting our transport into nats-py, and telling whether it is really in use."""
 
 from __future__ import annotations
 
@@ -16,6 +11,7 @@ from nats.aio.subscription import Subscription
 from kaa_epr.config.nats import NatsSettings
 from kaa_epr.engine.api import Engine, FastEngine, Kind
 from kaa_epr.log import get_logger
+from kaa_epr.wire import internals
 from kaa_epr.wire.transport import FastTransport, Hooks
 
 _log = get_logger(__name__)
@@ -46,18 +42,18 @@ class FastPath:
             return f"the {self._engine.name} engine has none"
         if any(urlsplit(str(server)).scheme in ("ws", "wss") for server in settings.servers):
             return "WebSocket servers"
-        if getattr(self._client, "_transport", self) is not None:
+        if not internals.supported(self._client):
             return "this nats-py takes no transport"
         return None
 
     def inject(self) -> None:
         """Before ``connect()``."""
         if self._transport is not None:
-            self._client._transport = self._transport
+            internals.set_transport(self._client, self._transport)
 
     def verify(self) -> None:
         """After ``connect()``: nats-py must be reading through us."""
-        used = self._client._transport is self._transport and self._transport is not None
+        used = internals.transport_of(self._client) is self._transport
         if self._transport is not None and not used:
             self._transport = None
             self.reason = "nats-py put its own transport in the place of ours"
@@ -74,14 +70,16 @@ class FastPath:
     def bind(self, subscription: Subscription, kind: Kind) -> None:
         """From now on the core takes this subscription's messages; until now its callback did."""
         if self._transport is not None and is_fast(self._engine):
-            self._engine.bind(subscription._id, kind)
-            self._bound.add(subscription._id)
+            sid = internals.sid_of(subscription)
+            self._engine.bind(sid, kind)
+            self._bound.add(sid)
 
     def unbind(self, subscription: Subscription) -> None:
         """Gives the subscription back to its callback."""
-        if is_fast(self._engine) and subscription._id in self._bound:
-            self._engine.unbind(subscription._id)
-            self._bound.discard(subscription._id)
+        sid = internals.sid_of(subscription)
+        if is_fast(self._engine) and sid in self._bound:
+            self._engine.unbind(sid)
+            self._bound.discard(sid)
 
     def unbind_all(self) -> None:
         """The client is gone; its successor counts its subscriptions from 1 again."""

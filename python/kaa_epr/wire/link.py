@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -18,6 +17,8 @@ from nats import errors as nats_errors
 from kaa_epr.config.nats import NatsSettings
 from kaa_epr.engine.api import Engine
 from kaa_epr.log import Repeats, get_logger
+from kaa_epr.metrics import LinkStats
+from kaa_epr.wire.bridge import Bridge
 from kaa_epr.wire.liveness import Liveness
 from kaa_epr.wire.options import jittered, wait_or
 from kaa_epr.wire.session import Session, Subjects
@@ -25,12 +26,15 @@ from kaa_epr.wire.transport import Hooks
 
 _log = get_logger(__name__)
 
+RELOAD_SECONDS = 10.0
+"""How long a reload waits for the new session before its bridge leaves; the link goes on connecting."""
+
 OpenHook = Callable[[Session], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """What health, metrics and ``$SRV.INFO`` say of the link."""
+    """What health, ``/info`` and ``$SRV.INFO`` say of the link."""
 
     connected: bool = False
     hearing: bool = False
@@ -38,9 +42,16 @@ class LinkStatus:
     fast_path: bool = False
     fast_path_reason: str | None = "not connected yet"
     server: str | None = None
-    reconnects: int = 0
-    half_open: int = 0
-    new_clients: int = 0
+    """URL without credentials."""
+
+
+@dataclass(slots=True)
+class _Past:
+    """Counts of the sessions that have ended."""
+
+    connects: int = 0
+    disconnects: int = 0
+    bytes_read: int = 0
 
 
 class Link:
@@ -64,9 +75,10 @@ class Link:
         self._repeats = Repeats()
         self._stopping = asyncio.Event()
         self._session: Session | None = None
-        self._liveness: Liveness | None = None
         self._task: asyncio.Task[None] | None = None
-        self._past = LinkStatus()
+        self._past = _Past()
+        self._opened = asyncio.Event()
+        self._at_once = False
         self.ready = asyncio.Event()
         """Set when gets are answered for the first time."""
 
@@ -85,25 +97,32 @@ class Link:
                 await session.open()
                 await self._on_open(session)
                 attempt = 0
+                self._opened.set()
                 self._changed()
-                self._liveness = Liveness(session, self._settings.ping_interval)
-                await self._liveness.watch()
-            except (OSError, ssl.SSLError, TimeoutError, nats_errors.Error, ValueError) as error:
-                self._repeats.warning(_log, "nats session failed", error=str(error), kind=type(error).__name__)
+                await Liveness(session, self._settings.ping_interval).watch()
+            except (OSError, nats_errors.Error, ValueError) as error:
+                self._repeats.warning(
+                    _log, "nats session failed", error=str(error), kind=type(error).__name__
+                )
             await self._end(session)
             attempt += 1
-            wait = jittered(self._settings.reconnect_wait, self._settings.reconnect_wait_max, attempt)
-            await wait_or(self._stopping, wait)
+            await self._back_off(attempt)
+
+    async def _back_off(self, attempt: int) -> None:
+        if self._at_once:
+            self._at_once = False
+            return
+        wait = jittered(self._settings.reconnect_wait, self._settings.reconnect_wait_max, attempt)
+        await wait_or(self._stopping, wait)
 
     async def _end(self, session: Session) -> None:
-        status = self.status()
-        self._past = LinkStatus(
-            reconnects=status.reconnects, half_open=status.half_open, new_clients=status.new_clients + 1
-        )
-        self._session = self._liveness = None
+        self._session = None
         with contextlib.suppress(nats_errors.Error, OSError):
             # Whatever state the client is in, it is given up.
             await session.close()
+        self._past.connects += session.connects
+        self._past.disconnects += session.disconnects
+        self._past.bytes_read += session.bytes_read
         session.fast.unbind_all()
         self._engine.link_down()
 
@@ -116,7 +135,7 @@ class Link:
         """The link at this moment."""
         session = self._session
         if session is None:
-            return self._past
+            return LinkStatus()
         url = session.client.connected_url
         return LinkStatus(
             connected=session.client.is_connected,
@@ -124,21 +143,50 @@ class Link:
             get_refused=session.get_refused,
             fast_path=session.fast.in_use,
             fast_path_reason=session.fast.reason,
-            server=None if url is None else url.netloc.rpartition("@")[2],
-            reconnects=self._past.reconnects + session.reconnects,
-            half_open=self._past.half_open + (self._liveness.half_open if self._liveness else 0),
-            new_clients=self._past.new_clients,
+            server=None if url is None else f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
+        )
+
+    def stats(self) -> LinkStats:
+        """For the metrics."""
+        session, status = self._session, self.status()
+        return LinkStats(
+            up=status.connected,
+            ears=status.hearing,
+            fast_path=status.fast_path,
+            connects=self._past.connects + (session.connects if session else 0),
+            disconnects=self._past.disconnects + (session.disconnects if session else 0),
+            bytes_read=self._past.bytes_read + (session.bytes_read if session else 0),
+            write_buffer_bytes=session.unsent if session else 0,
         )
 
     def write(self, out: bytes) -> None:
-        """Answers to landed gets. Between two sessions there is nobody to write to, and the engine holds them."""
+        """Answers to landed gets. Between two sessions nobody takes them, and the engine holds them."""
         if self._session is not None:
             self._session.write(out)
 
-    async def reconnect(self) -> None:
-        """Leaves the connection for a new one, which reads certificates and credentials again."""
-        if self._session is not None:
-            await self._session.client.close()
+    async def _write(self, out: bytes) -> None:
+        self.write(out)
+
+    async def reload(self, settings: NatsSettings) -> None:
+        """Replaces the session by one with these settings; a bridge takes the gets in between.
+
+        Raises nats.errors.Error or OSError when they do not lead to a connection: then all stays as it was.
+        """
+        bridge = Bridge(
+            settings, f"{self._name}-reload", self._subjects, self._engine, self._hooks, self._write
+        )
+        async with bridge:
+            self._settings = settings
+            old = self._session
+            if old is None:
+                return
+            await old.stop_gets()
+            await old.drain_writes()
+            await old.flush()
+            self._opened.clear()
+            self._at_once = True
+            await old.close()
+            await wait_or(self._opened, RELOAD_SECONDS)
 
     # --- drain ----------------------------------------------------------------------------------------------
     async def stop_gets(self) -> None:

@@ -1,8 +1,9 @@
 """Noticing a connection that looks alive and is not.
 
-With nats-py's defaults a half-open link goes unnoticed for minutes. Every ``interval`` we look whether anything
-moved: bytes read, or unsent bytes becoming fewer. Any movement is life (a full write buffer that drains is slow,
-not dead). When nothing moved a PING goes out; when nothing moved for one interval more, the connection is left.
+With nats-py's defaults a half-open link goes unnoticed for minutes. Every ``interval`` we look whether
+anything moved: bytes read, or unsent bytes becoming fewer. Any movement is life (a full write buffer that drains
+is slow, not dead). When nothing moved a PING goes out; when nothing moved for one interval more, the connection
+is left.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 from nats import errors as nats_errors
 
 from kaa_epr.log import get_logger
+from kaa_epr.wire import internals
 from kaa_epr.wire.options import wait_or
 from kaa_epr.wire.session import Session
 
@@ -25,8 +27,6 @@ class Liveness:
         self._session = session
         self._interval = interval
         self._ping: asyncio.Task[None] | None = None
-        self.half_open = 0
-        """Connections left because they were dead."""
 
     async def watch(self) -> None:
         """Returns when the session has ended, or is beyond nats-py's own help."""
@@ -34,8 +34,7 @@ class Liveness:
         silent = 0
         while not await wait_or(self._session.ended, self._interval):
             client = self._session.client
-            reading = client._reading_task
-            if client.is_connected and reading is not None and reading.done():
+            if internals.read_loop_ended(client):
                 _log.error("nats read loop ended by itself, starting a new connection")
                 return
             now = self._progress()
@@ -44,7 +43,6 @@ class Liveness:
             if silent == 1:
                 self._send_ping()
             elif silent > 1:
-                self.half_open += 1
                 silent = 0
                 _log.warning("nats connection is dead, reconnecting", silent_seconds=2 * self._interval)
                 await client.force_reconnect()
@@ -54,7 +52,7 @@ class Liveness:
         if moved is not None:
             return moved
         client = self._session.client
-        return (client.stats["in_msgs"], client._pongs_received)
+        return (client.stats["in_msgs"], internals.pongs_received(client))
 
     def _send_ping(self) -> None:
         if self._ping is None or self._ping.done():

@@ -1,8 +1,8 @@
 """One nats-py client from ``connect()`` to its end: transport, subscriptions, ears.
 
 Ears (design section 3, rules 3 and 4): entries are served only while the server has confirmed every event
-subscription of this connection. A refusal reaches nats-py as an error and leaves it connected, so after a PONG
-that lies behind the SUBs we look whether one came.
+subscription of this connection. A refusal reaches nats-py as an error and leaves it connected, so after a
+PONG that lies behind the SUBs we look whether one came.
 """
 
 from __future__ import annotations
@@ -14,28 +14,26 @@ from dataclasses import dataclass, field
 from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
-from nats.aio.transport import Transport
 
 from kaa_epr.clock import mono_ms, wall_ms
 from kaa_epr.config.nats import NatsSettings
 from kaa_epr.engine.api import Engine, FlushCause, Kind
 from kaa_epr.log import Repeats, get_logger
+from kaa_epr.wire import internals
 from kaa_epr.wire.callbacks import Callbacks
 from kaa_epr.wire.fast import FastPath
+from kaa_epr.wire.flushing import confirmed_flush, stop_subscription
 from kaa_epr.wire.options import connect_options, wait_or
 from kaa_epr.wire.transport import FastTransport, Hooks
 
 _log = get_logger(__name__)
-
-FLUSH_TIMEOUT = 5
-"""Seconds for a PING and its PONG (nats-py takes whole seconds)."""
 
 RETRY_REFUSED = 5.0
 """Seconds between attempts at a subscription that the server refused."""
 
 GET_PENDING_MESSAGES = 65_536
 GET_PENDING_BYTES = 64 * 1024 * 1024
-"""Bounds of nats-py's queue of gets on the callback path; what is beyond is dropped, and counted by nats-py."""
+"""Bounds of nats-py's queue of gets on the callback path; what is beyond is dropped and logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +75,11 @@ class Session:
         self._repeats = Repeats()
         self.client = Client()
         self.fast = FastPath(settings, engine, self.client, hooks)
-        self.callbacks = Callbacks(engine, self._write_drained, hooks.loads)
+        self.callbacks = Callbacks(engine, self._write_drained, hooks.loads, self._unread_events)
         self.ears = Ears()
         self.ended = asyncio.Event()
-        self.reconnects = 0
-        self.slow_consumer_drops = 0
+        self.connects = 0
+        self.disconnects = 0
         self._get: Subscription | None = None
         self._events: dict[str, Subscription] = {}
         self._retry: asyncio.Task[None] | None = None
@@ -99,6 +97,7 @@ class Session:
             closed_cb=self._on_closed,
             lame_duck_mode_cb=self._on_lame_duck,
         )
+        self.connects += 1
         self.fast.verify()
         if not self.fast.in_use:
             self._link_up()
@@ -120,11 +119,13 @@ class Session:
         subscription = await self.client.subscribe(subject, cb=self.callbacks.event(kind))
         self.fast.bind(subscription, kind)
         self._events[subject] = subscription
-        self.callbacks.event_subscriptions = tuple(self._events.values())
+
+    def _unread_events(self) -> bool:
+        return any(subscription.pending_msgs for subscription in self._events.values())
 
     def _link_up(self) -> None:
         """Callback path: the transport is nats-py's, so nobody else tells the engine."""
-        info = self.client._server_info
+        info = internals.server_info(self.client)
         held = self._engine.link_up(
             max_payload=self.client.max_payload,
             headers=bool(info.get("headers", False)),
@@ -133,7 +134,7 @@ class Session:
             mono_ms=mono_ms(),
         )
         if held:
-            self._transport().write(held)
+            internals.transport_of(self.client).write(held)
 
     async def _listen(self) -> None:
         """Asks whether every event subscription stands, and opens or closes the ears accordingly."""
@@ -142,7 +143,7 @@ class Session:
         hearing = not refused and len(self._events) == len(self._subjects.events)
         self._set_hearing(hearing)
         if refused:
-            _log.error("event subscriptions refused, nothing is served from the cache", subjects=sorted(refused))
+            _log.error("event subscriptions refused, the cache is not used", subjects=sorted(refused))
 
     def _set_hearing(self, hearing: bool) -> None:
         self.ears.hearing = hearing
@@ -150,15 +151,8 @@ class Session:
         self._changed()
 
     async def flush(self) -> None:
-        """Returns when the server has processed everything sent before the call.
-
-        nats-py writes its PING ahead of what it has pending, so one ``flush()`` shows nothing; a second one
-        after the pending bytes went out does.
-        """
-        await self.client.flush(FLUSH_TIMEOUT)
-        while self.client.pending_data_size:
-            await self.client.flush(FLUSH_TIMEOUT)
-        await self.client.flush(FLUSH_TIMEOUT)
+        """Returns when the server has processed everything sent before the call."""
+        await confirmed_flush(self.client)
 
     async def _retry_refused(self) -> None:
         """Permissions can be mended while we are connected: tries refused subscriptions again."""
@@ -191,7 +185,6 @@ class Session:
             self._repeats.warning(_log, "nats error", error=text, kind=type(error).__name__)
 
     def _on_overflow(self, error: nats_errors.SlowConsumerError) -> None:
-        self.slow_consumer_drops += 1
         if error.sub in self._events.values():
             self._engine.flush(FlushCause.EVENT_OVERFLOW)
         self._repeats.warning(_log, "nats subscription overflowed, message dropped", subject=error.subject)
@@ -208,12 +201,13 @@ class Session:
     async def _on_disconnected(self) -> None:
         self._engine.link_down()
         self.ears = Ears()
+        self.disconnects += 1
         self._changed()
         if not self.ended.is_set():
             _log.warning("nats connection lost")
 
     async def _on_reconnected(self) -> None:
-        self.reconnects += 1
+        self.connects += 1
         if not self.fast.in_use:
             self._link_up()
         try:
@@ -248,15 +242,9 @@ class Session:
             _log.info("nats server closed the connection first", error=str(error))
 
     # --- writing --------------------------------------------------------------------------------------------
-    def _transport(self) -> Transport:
-        transport = self.client._transport
-        if transport is None:
-            raise ConnectionResetError("not connected")
-        return transport
-
     def write(self, out: bytes) -> None:
         """The engine's answers to landed gets."""
-        transport = self._transport()
+        transport = internals.transport_of(self.client)
         if isinstance(transport, FastTransport):
             transport.write_answers(out)
         else:
@@ -265,24 +253,17 @@ class Session:
     async def _write_drained(self, out: bytes) -> None:
         """As ``write``; waits while the connection has too much unsent, and with it nats-py's callback."""
         self.write(out)
-        await self._transport().drain()
+        await internals.drain(self.client)
 
     async def drain_writes(self) -> None:
         """Until the transport's buffer is below its ceiling (and, on WebSocket, is sent at all)."""
-        await self._transport().drain()
+        await internals.drain(self.client)
 
     # --- end ------------------------------------------------------------------------------------------------
     async def stop_gets(self) -> None:
-        """UNSUB and a PING behind it: when this returns, every get the server sent us has been read.
-
-        nats-py's own drain sends its PING ahead of the UNSUB and so loses requests under load.
-        """
-        if self._get is None or not self.client.is_connected:
-            return
-        self._transport().write(b"UNSUB %d\r\n" % self._get._id)
-        await self.flush()
-        if self._get.pending_msgs:
-            await self._get._pending_queue.join()
+        """When this returns, every get the server sent us has been read, and none comes any more."""
+        if self._get is not None and self.client.is_connected:
+            await stop_subscription(self.client, self._get)
 
     async def close(self) -> None:
         """Ends the session; nothing is reconnected."""
@@ -291,6 +272,18 @@ class Session:
             if task is not None:
                 task.cancel()
         await self.client.close()
+
+    @property
+    def bytes_read(self) -> int:
+        """From the server, since this session began (on the callback path: payloads only)."""
+        moved = self.fast.progress()
+        return self.client.stats["in_bytes"] if moved is None else moved[0]
+
+    @property
+    def unsent(self) -> int:
+        """Bytes in the write buffer (unknown on the callback path: 0)."""
+        moved = self.fast.progress()
+        return 0 if moved is None else moved[1]
 
     @property
     def get_refused(self) -> bool:

@@ -4,8 +4,8 @@ nats-py owns the connection: servers, authentication, TLS, reconnecting, subscri
 ``nats.aio.transport.Transport``; this one passes every chunk that arrives to the engine first, writes the
 engine's answers, and lets nats-py read what is its own. No task runs and no object is made per get.
 
-Bounds: the write buffer's ceiling is ``write_limit`` plus one feed's answers; reading stops above it and while
-nats-py has more than ``INBOX_LIMIT`` bytes unread. asyncio may deliver what it had already received (at most
+Bounds: the write buffer's ceiling is ``write_limit`` plus one feed's answers; reading stops above it and
+while nats-py has more than ``INBOX_LIMIT`` bytes unread. asyncio may deliver what it had already received (at most
 one buffer) after that.
 """
 
@@ -29,7 +29,7 @@ INBOX_LIMIT = 4 * 1024 * 1024
 """Bytes that nats-py has not read yet above which reading from the socket stops."""
 
 CLOSE_DEADLINE = 0.5
-"""Seconds a closing connection may take to send what is left; then it is aborted (a half-open link would hang)."""
+"""Seconds a closing connection may take to send what is left; a half-open one would hang, so it is aborted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +195,14 @@ class FastTransport(TcpTransport):
     """Set as ``client._transport`` before ``connect()``; lives through all reconnects of that client."""
 
     def __init__(self, engine: FastEngine, hooks: Hooks, write_limit: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._engine = engine
         self._hooks = hooks
         self._write_limit = write_limit
         self._wire: _Wire | None = None
         self._info: ServerInfo | None = None
         self._abort: asyncio.TimerHandle | None = None
+        self._read_before = 0
         self.in_use = False
         """nats-py reads through us: the fast path works."""
 
@@ -213,8 +214,11 @@ class FastTransport(TcpTransport):
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         """Opens a TCP connection; the scanner starts anew with it."""
         self._begin()
+        host, port = uri.hostname, uri.port
+        if host is None or port is None:
+            raise OSError(f"no host and port in the server URL of {self!r}")
         async with asyncio.timeout(connect_timeout):
-            await asyncio.get_running_loop().create_connection(self._new_wire, uri.hostname, uri.port)
+            await asyncio.get_running_loop().create_connection(self._new_wire, host, port)
 
     async def connect_tls(
         self,
@@ -223,7 +227,7 @@ class FastTransport(TcpTransport):
         buffer_size: int,
         connect_timeout: int,
     ) -> None:
-        """Upgrades the connection to TLS; the reader is attached to the new transport, so it has flow control."""
+        """Upgrades the connection to TLS; the new transport has a reader of its own, so it has flow control."""
         plain = self._connected()
         assert plain.transport is not None
         hostname = uri if isinstance(uri, str) else uri.hostname
@@ -241,6 +245,9 @@ class FastTransport(TcpTransport):
         if self._abort is not None:
             self._abort.cancel()
             self._abort = None
+        if self._wire is not None:
+            self._read_before += self._wire.bytes_read
+            self._wire = None
         self._engine.link_down()
         self._engine.reset_scanner()
         self._info = None
@@ -293,16 +300,20 @@ class FastTransport(TcpTransport):
             wire.write(held)
 
     def at_eof(self) -> bool:
+        """Whether the connection has ended and all of it was read."""
         return self._wire is None or (self._wire.eof and not self._wire.inbox)
 
     # --- writing --------------------------------------------------------------------------------------------
     def write(self, payload: bytes) -> None:
+        """Appends nats-py's own commands to the write buffer."""
         self._connected().write(payload)
 
     def writelines(self, payload: list[bytes]) -> None:
+        """As ``write``."""
         self._connected().write(b"".join(payload))
 
     async def drain(self) -> None:
+        """Until the write buffer is below its ceiling. Raises ConnectionResetError when it never will be."""
         await self._connected().drain()
 
     def write_answers(self, out: bytes) -> None:
@@ -323,6 +334,7 @@ class FastTransport(TcpTransport):
         self._abort = asyncio.get_running_loop().call_later(CLOSE_DEADLINE, wire.transport.abort)
 
     async def wait_closed(self) -> None:
+        """Until the connection is closed."""
         if self._wire is not None and self._wire.transport is not None:
             await asyncio.shield(self._wire.closed)
 
@@ -331,5 +343,5 @@ class FastTransport(TcpTransport):
         """Bytes read so far and bytes not yet written: while either moves, the connection lives."""
         wire = self._wire
         if wire is None or wire.transport is None:
-            return (0, 0)
-        return (wire.bytes_read, wire.transport.get_write_buffer_size())
+            return (self._read_before, 0)
+        return (self._read_before + wire.bytes_read, wire.transport.get_write_buffer_size())

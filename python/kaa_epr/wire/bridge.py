@@ -1,0 +1,68 @@
+"""Taking gets while the session is replaced (SIGHUP), so that none is lost in between.
+
+A second client with the new certificates and credentials joins the queue group before the old session leaves
+it. It hears no events and its order relative to them is unknown, so each of its gets makes a load of its own;
+the answers go out on whichever session the engine has, or are held until there is one.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from kaa_epr.config.nats import NatsSettings
+from kaa_epr.engine.api import Engine
+from kaa_epr.log import get_logger
+from kaa_epr.wire.callbacks import Callbacks, Write
+from kaa_epr.wire.flushing import confirmed_flush, stop_subscription
+from kaa_epr.wire.options import connect_options
+from kaa_epr.wire.session import Subjects
+from kaa_epr.wire.transport import Hooks
+
+_log = get_logger(__name__)
+
+
+class Bridge:
+    """``async with``: inside it, gets reach the engine through this client too."""
+
+    def __init__(
+        self,
+        settings: NatsSettings,
+        name: str,
+        subjects: Subjects,
+        engine: Engine,
+        hooks: Hooks,
+        write: Write,
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._subjects = subjects
+        self._callbacks = Callbacks(engine, write, hooks.loads, lambda: True)
+        self._client = Client()
+        self._get: Subscription | None = None
+
+    async def __aenter__(self) -> Self:
+        """Raises nats.errors.Error or OSError when the new settings do not lead to a connection."""
+        options = connect_options(self._settings, self._name)
+        # A refusal must come back at once: the old session goes on.
+        options |= {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": self._on_error}
+        try:
+            await self._client.connect(**options)
+            self._get = await self._client.subscribe(
+                self._subjects.get, self._subjects.queue_group, cb=self._callbacks.get
+            )
+            await confirmed_flush(self._client)
+        except BaseException:
+            await self._client.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._get is not None and self._client.is_connected:
+            await stop_subscription(self._client, self._get)
+        await self._client.close()
+
+    async def _on_error(self, error: Exception) -> None:
+        _log.warning("nats error while reloading", error=str(error), kind=type(error).__name__)
