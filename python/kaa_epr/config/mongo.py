@@ -110,5 +110,9 @@ class MongoSettings(Group):
             yield Conflict("username", "a user name, since password is set")
         if self.username and not self.password and not self.tls.cert_key_file:
             yield Conflict("password", "a password, since username is set without tls.cert_key_file")
-        if self.username and "@" in self.uri.get_secret_value():
+        if self.username and self._names_a_user():
             yield Conflict("username", "nothing, since the URI names a user already")
+
+    def _names_a_user(self) -> bool:
+        authority = self.uri.get_secret_value().partition("://")[2].partition("/")[0].partition("?")[0]
+        return "@" in authority

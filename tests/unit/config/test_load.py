@@ -295,6 +295,11 @@ def test_values_that_do_not_go_together(tmp_path: Path, text: str, expected: lis
         assert problem.startswith(start)
 
 
+def test_an_at_sign_in_the_options_of_a_uri_is_no_user(tmp_path: Path) -> None:
+    text = "mongo: {uri: 'mongodb://h/?appname=a@b', username: u, password: p}"
+    assert _load(tmp_path, text).settings.mongo.username == "u"
+
+
 def test_all_problems_of_all_sources_are_reported_at_once(tmp_path: Path) -> None:
     text = "store: {timeout: soon}\ncach: 1\nnats: {password: hunter2}\n"
     problems = _problems(tmp_path, text, {"KAA_EPR__LOG__LEVEL": "loud"}, {"workers": 0})

@@ -225,7 +225,7 @@ async def test_connections_are_bounded(management: ManagementServer) -> None:
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await reader.readexactly(1)
     writer.close()
-    # One leaves, and its end is read to be sure that the server has let it go; then there is room for another.
+    # One leaves; once its end is read the server has let it go, and there is room for another.
     reader, writer = held[0]
     writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
