@@ -142,7 +142,7 @@ def _raise_undecodable(failures: list[Failure]) -> NoReturn:
 
 
 def _is_plausible(fields: dict[str, Any]) -> bool:
-    """Whether time, status and JSON are such as a service would send: bytes of another kind seldom give all."""
+    """Whether time, status and JSON are as a service would send them: bytes of another kind seldom are."""
     if fields.get("timestamp", _PLAUSIBLE_MS.start) not in _PLAUSIBLE_MS:
         return False
     if fields.get("statusCode", _PLAUSIBLE_STATUS.start) not in _PLAUSIBLE_STATUS:
