@@ -89,7 +89,7 @@ pub enum DocumentError {
     Metadata,
     /// An element of the metadata array is not a document with a string `key`.
     MetadataElement,
-    /// A value that `bson.json_util` itself fails to print (see `json::dbref`).
+    /// A value that `bson.json_util` itself fails to print; see [`crate::json`].
     Unprintable,
 }
 

@@ -153,3 +153,91 @@ fn collect_runs(fields: &Fields<'_>, scratch: &mut Projection) -> usize {
     }
     len
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::avro::{Reader, put_long, put_string};
+    use crate::entry::Parts;
+
+    /// An entry with these keys, the value of each being its place.
+    fn entry(keys: &[&str]) -> Entry {
+        let mut json = String::from("{");
+        let mut fields = Vec::new();
+        for (place, key) in keys.iter().enumerate() {
+            json.push_str(if place > 0 { "," } else { "" });
+            fields.push((*key, json.len()));
+            crate::json::put_string(&mut json, key);
+            json.push(':');
+            json.push_str(&place.to_string());
+        }
+        json.push('}');
+        let parts = Parts {
+            id: "e",
+            app_version: None,
+            version: None,
+            json: &json,
+            fields: &fields,
+        };
+        Entry::new(&parts).expect("is small")
+    }
+
+    fn projected(entry: &Entry, names: &[&str]) -> String {
+        let mut bytes = Vec::new();
+        if !names.is_empty() {
+            put_long(&mut bytes, names.len() as i64);
+            names.iter().for_each(|name| put_string(&mut bytes, name));
+        }
+        put_long(&mut bytes, 0);
+        let include = Include::read(&mut Reader::new(&bytes)).expect("is well-formed");
+        let mut scratch = Projection::new(1);
+        let payload = project(entry, &include, &mut scratch);
+        let text = payload.to_vec();
+        assert_eq!(payload.len(), text.len());
+        String::from_utf8(text).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn named_members_come_in_stored_order_and_once() {
+        let entry = entry(&["a", "b", "c"]);
+        assert_eq!(projected(&entry, &[]), r#"{"a":0,"b":1,"c":2}"#);
+        assert_eq!(projected(&entry, &["c", "a", "c", "x"]), r#"{"a":0,"c":2}"#);
+        assert_eq!(projected(&entry, &["c", "b"]), r#"{"b":1,"c":2}"#);
+        assert_eq!(projected(&entry, &["x", ""]), "{}");
+    }
+
+    #[test]
+    fn keys_are_compared_and_not_their_escapes() {
+        let entry = entry(&["a\"b", "a\\", "", "é\n", "x"]);
+        assert_eq!(projected(&entry, &["a\"b"]), r#"{"a\"b":0}"#);
+        assert_eq!(
+            projected(&entry, &["a\\\"b"]),
+            "{}",
+            "the escaped form is another key"
+        );
+        assert_eq!(projected(&entry, &["a\\", ""]), r#"{"a\\":1,"":2}"#);
+        assert_eq!(projected(&entry, &["é\n"]), r#"{"é\n":3}"#);
+    }
+
+    #[test]
+    fn the_empty_object_has_nothing_to_name() {
+        assert_eq!(projected(&entry(&[]), &["a"]), "{}");
+        assert_eq!(projected(&entry(&[]), &[]), "{}");
+    }
+
+    #[test]
+    fn hashing_and_scanning_agree() {
+        let keys: Vec<String> = (0..70)
+            .map(|place| format!("k\"{place}"))
+            .chain((0..70).map(|p| format!("k{p}")))
+            .collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let entry = entry(&keys);
+        let few: Vec<&str> = keys.iter().copied().step_by(29).collect();
+        assert!(few.len() * keys.len() <= PROJECT_SCAN_LIMIT);
+        let padding = ["absent\\"; PROJECT_SCAN_LIMIT];
+        let many: Vec<&str> = few.iter().chain(&padding).copied().collect();
+        assert_eq!(projected(&entry, &few), projected(&entry, &many));
+        assert_eq!(projected(&entry, &keys.repeat(9)), projected(&entry, &[]));
+    }
+}

@@ -42,6 +42,8 @@ pub struct Malformed<'a> {
     pub correlation_id: &'a str,
     /// The endpoint ID if it decoded and both ids are short enough, else empty.
     pub endpoint_id: &'a str,
+    /// The shape, and so the revision, if decoding got that far: only an overlong id is found later.
+    pub shape: Option<Shape>,
     /// What is wrong, and where.
     pub error: DecodeError,
 }
@@ -75,25 +77,28 @@ impl GetRequest<'_> {
 /// By the table in `ARCHITECTURE.md`, "Decoding a get".
 #[inline]
 pub fn decode(payload: &[u8]) -> Result<GetRequest<'_>, Malformed<'_>> {
-    let mut echo = ("", "");
-    let result = decode_fields(payload, &mut echo);
-    result.map_err(|error| malformed(echo, error))
+    let mut echo = Echo::default();
+    decode_fields(payload, &mut echo).map_err(|error| malformed(echo, error))
 }
 
-/// Fills `echo` (correlationId, endpointId) as far as the payload decodes.
+/// What decoded before an error.
+#[derive(Clone, Copy, Debug, Default)]
+struct Echo<'a> {
+    correlation_id: &'a str,
+    endpoint_id: &'a str,
+    shape: Option<Shape>,
+}
+
 #[inline]
-fn decode_fields<'a>(
-    payload: &'a [u8],
-    echo: &mut (&'a str, &'a str),
-) -> Result<GetRequest<'a>, DecodeError> {
+fn decode_fields<'a>(payload: &'a [u8], echo: &mut Echo<'a>) -> Result<GetRequest<'a>, DecodeError> {
     let mut reader = Reader::new(payload);
     let correlation_id = reader.string()?;
-    echo.0 = correlation_id;
+    echo.correlation_id = correlation_id;
     let timestamp = reader.long()?;
     let timeout = reader.long()?;
     let endpoint_start = reader;
     let endpoint_id = reader.string()?;
-    echo.1 = endpoint_id;
+    echo.endpoint_id = endpoint_id;
     let include = Include::read(&mut reader)?;
     let shape = match reader.rest() {
         [] => Shape::Plain,
@@ -102,6 +107,7 @@ fn decode_fields<'a>(
         },
         _ => return Err(reader.error(Cause::Trailing)),
     };
+    echo.shape = Some(shape);
     if correlation_id.len() > MAX_ID_LEN {
         return Err(Reader::new(payload).error(Cause::TooLong));
     }
@@ -119,17 +125,19 @@ fn decode_fields<'a>(
 }
 
 #[cold]
-fn malformed<'a>((correlation_id, endpoint_id): (&'a str, &'a str), error: DecodeError) -> Malformed<'a> {
+fn malformed(echo: Echo<'_>, error: DecodeError) -> Malformed<'_> {
+    let Echo {
+        mut correlation_id,
+        mut endpoint_id,
+        shape,
+    } = echo;
     if correlation_id.len() > MAX_ID_LEN || endpoint_id.len() > MAX_ID_LEN {
-        return Malformed {
-            correlation_id: "",
-            endpoint_id: "",
-            error,
-        };
+        (correlation_id, endpoint_id) = ("", "");
     }
     Malformed {
         correlation_id,
         endpoint_id,
+        shape,
         error,
     }
 }
@@ -305,6 +313,21 @@ mod tests {
         assert_eq!(refused(&encode("c", &long, &[])), ("", "", Cause::TooLong, 4));
         assert_eq!(refused(&encode(&long, "e", &[9])).2, Cause::Trailing);
         assert_eq!(refused(&encode(&long, "e", &[9])).0, "");
+    }
+
+    #[test]
+    fn only_overlong_ids_are_refused_with_a_known_shape() {
+        let mut payload = Vec::new();
+        put_string(&mut payload, &"x".repeat(MAX_ID_LEN + 1));
+        payload.extend([0, 0, 0, 0, 1]);
+        let shape = decode(&payload).expect_err("must be refused").shape;
+        assert_eq!(
+            shape,
+            Some(Shape::WithFlag {
+                include_metadata: true
+            })
+        );
+        assert_eq!(decode(&with_flag(2)).expect_err("must be refused").shape, None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Objects with the semantics of Python's dict: a repeated key has its last value at its first place.
 
-use super::print::Outcome;
+use super::print::Printable;
 use std::ops::Range;
 
 /// One member of an object being printed.
@@ -10,8 +10,8 @@ pub struct Member<'a> {
     pub key: &'a str,
     /// Where the member stands in the output, from its opening quote to its value's end.
     pub range: Range<usize>,
-    /// How printing its value went; the value of a member that is replaced later does not matter.
-    pub outcome: Outcome,
+    /// Whether its value could be printed; that of a member which is replaced later does not matter.
+    pub printable: Printable,
     /// Whether the value is what Python calls a `str`.
     pub is_str: bool,
     /// Whether the value is null.
@@ -87,7 +87,7 @@ mod tests {
         let member = |&key| Member {
             key,
             range: 0..0,
-            outcome: Outcome::Printed,
+            printable: true,
             is_str: true,
             is_null: key == "$db",
         };

@@ -7,18 +7,12 @@ use super::text::{put_base64, put_double, put_hex, put_integer, put_string};
 use crate::bson::{Array, Document, Value};
 use crate::error::DocumentError;
 
-/// What json_util would have done with a value; worse is greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// Printed it.
-    Printed,
-    /// Left an object in the result that `json.dumps` then refuses.
-    Unprintable,
-    /// Raised `TypeError` at once; what surrounds the value may catch that.
-    Raised,
-}
+/// Whether `bson.json_util` prints a value too; a caller that meets false must not use the text.
+///
+/// Not an error at once, since a repeated key may still replace the value, as it does in Python.
+pub type Printable = bool;
 
-/// Converts BSON to JSON text; `out` is only ever appended to, or cut back to where a value began.
+/// Converts BSON to JSON text, appending it to `out`.
 #[derive(Debug, Default)]
 pub struct Printer<'a> {
     /// The text so far.
@@ -40,8 +34,8 @@ impl<'a> Printer<'a> {
     /// Appends a value. `level` is that of the document which the value is in.
     ///
     /// # Errors
-    /// What reading the value has. An outcome other than [`Outcome::Printed`] is none: the caller decides.
-    pub fn value(&mut self, value: &Value<'a>, level: u32) -> Result<Outcome, DocumentError> {
+    /// What reading the value has.
+    pub fn value(&mut self, value: &Value<'a>, level: u32) -> Result<Printable, DocumentError> {
         let out = &mut self.out;
         match *value {
             Value::Document(document) => return self.document(document, level, true),
@@ -64,44 +58,36 @@ impl<'a> Printer<'a> {
             Value::MinKey => out.push_str(r#"{"$minKey":1}"#),
             Value::MaxKey => out.push_str(r#"{"$maxKey":1}"#),
         }
-        Ok(Outcome::Printed)
+        Ok(true)
     }
 
-    fn array(&mut self, array: Array<'a>, level: u32) -> Result<Outcome, DocumentError> {
+    fn array(&mut self, array: Array<'a>, level: u32) -> Result<Printable, DocumentError> {
         let level = crate::bson::deeper(level)?;
-        let mut worst = Outcome::Printed;
+        let mut printable = true;
         self.out.push('[');
         for (index, value) in array.values().enumerate() {
             if index > 0 {
                 self.out.push(',');
             }
-            worst = worst.max(self.value(&value?, level)?);
+            printable &= self.value(&value?, level)?;
         }
         self.out.push(']');
-        Ok(worst)
+        Ok(printable)
     }
 
-    /// `{"$code": …, "$scope": …}`; should the scope raise, `default()` is left with the Code itself, which is a
-    /// `str` and so prints as one.
     fn code_with_scope(
         &mut self,
         code: &'a str,
         scope: Document<'a>,
         level: u32,
-    ) -> Result<Outcome, DocumentError> {
-        let start = self.out.len();
+    ) -> Result<Printable, DocumentError> {
         self.out.push_str(r#"{"$code":"#);
         put_string(&mut self.out, code);
         self.out.push_str(r#","$scope":"#);
         // PyMongo's C decoder does not look for DBRefs here.
-        let outcome = self.document(scope, level, false)?;
+        let printable = self.document(scope, level, false)?;
         self.out.push('}');
-        if outcome == Outcome::Raised {
-            self.out.truncate(start);
-            put_string(&mut self.out, code);
-            return Ok(Outcome::Printed);
-        }
-        Ok(outcome)
+        Ok(printable)
     }
 
     fn document(
@@ -109,16 +95,16 @@ impl<'a> Printer<'a> {
         document: Document<'a>,
         level: u32,
         may_be_dbref: bool,
-    ) -> Result<Outcome, DocumentError> {
+    ) -> Result<Printable, DocumentError> {
         let open = self.open();
         let level = crate::bson::deeper(level)?;
         for element in document.elements() {
             let (key, value) = element?;
             self.member(&open, key, &value, level)?;
         }
-        let outcome = self.close(&open, may_be_dbref);
+        let printable = self.close(&open, may_be_dbref);
         self.members.truncate(open.members);
-        Ok(outcome)
+        Ok(printable)
     }
 
     /// Begins an object.
@@ -148,7 +134,7 @@ impl<'a> Printer<'a> {
         let start = self.out.len();
         put_string(&mut self.out, key);
         self.out.push(':');
-        let outcome = self.value(value, level)?;
+        let printable = self.value(value, level)?;
         let is_str = matches!(
             value,
             Value::String(_) | Value::Code(_) | Value::CodeWithScope { .. }
@@ -157,7 +143,7 @@ impl<'a> Printer<'a> {
         self.members.push(Member {
             key,
             range: start..self.out.len(),
-            outcome,
+            printable,
             is_str,
             is_null,
         });
@@ -167,7 +153,7 @@ impl<'a> Printer<'a> {
     /// Ends an object: what is printed has every key once, and a DBRef's fields in their order.
     ///
     /// The object's members, as they now stand in the output, are left on the stack; see [`Printer::members`].
-    pub fn close(&mut self, open: &Open, may_be_dbref: bool) -> Outcome {
+    pub fn close(&mut self, open: &Open, may_be_dbref: bool) -> Printable {
         self.out.push('}');
         let members = &self.members[open.members..];
         let may_be_dbref = may_be_dbref && members.iter().any(|member| member.key == "$ref");
@@ -183,17 +169,8 @@ impl<'a> Printer<'a> {
             self.reorder(open, &reference.unwrap_or(dict));
         }
         let members = &self.members[open.members..];
-        let worst = members
-            .iter()
-            .map(|member| member.outcome)
-            .max()
-            .unwrap_or(Outcome::Printed);
-        match worst {
-            _ if dbref && hides_a_method(members) => Outcome::Raised,
-            // `default()` catches what printing a DBRef's fields raises and is left with the DBRef itself.
-            Outcome::Raised if dbref => Outcome::Unprintable,
-            _ => worst,
-        }
+        let hides_a_method = dbref && hides_a_method(members);
+        members.iter().all(|member| member.printable) && !hides_a_method
     }
 
     /// The members of an object after [`Printer::close`].
