@@ -26,7 +26,14 @@ from kaa_epr.management.server import ManagementServer
 from kaa_epr.metrics import BuildInfo, Metrics
 from kaa_epr.store import open_store
 from kaa_epr.wire.link import Link
-from kaa_epr.wire.services_api import EndpointStats, ServiceIdentity, ServicesApi
+from kaa_epr.wire.services_api import (
+    Endpoint,
+    EndpointStats,
+    ServiceIdentity,
+    ServicesApi,
+    semantic_version,
+    service_name,
+)
 from kaa_epr.wire.session import Session, Subjects
 from kaa_epr.wire.transport import Hooks
 
@@ -58,9 +65,8 @@ class Service:
     def __init__(self, settings: Settings, *, worker: int = 0) -> None:
         self.settings = settings
         self.worker = worker
-        self.replica_id = (
-            settings.service.replica_id or f"{settings.service.instance_name}-{secrets.token_hex(6)}"
-        )
+        service = settings.service
+        self.replica_id = service.replica_id or f"{service.instance_name}-{secrets.token_hex(6)}"
         self.engine: Engine = select(settings.engine, engine_config(settings, hash_seed=secrets.randbits(64)))
         self.health = Health()
         self.store = open_store(settings.mongo, settings.store)
@@ -85,6 +91,16 @@ class Service:
             self.engine,
             Hooks(self.loader.kick, self.metrics.observe_chunk),
             self._on_session,
+        )
+        self._identity = ServiceIdentity(
+            name=service_name(service.instance_name),
+            version=semantic_version(kaa_epr.__version__),
+            endpoint=Endpoint(
+                name="ep-metadata-get",
+                subject=subjects.metadata_get_request(service.instance_name),
+                queue_group=settings.queue_group,
+            ),
+            metadata=self._srv_metadata,
         )
         self._api: ServicesApi | None = None
         self._management: ManagementServer | None = None
@@ -121,9 +137,8 @@ class Service:
 
     async def _start_management(self) -> None:
         management = self.settings.management
-        port = management.port + self.worker if management.port else 0
         app = create_app(self.health, self.metrics.render, self.info)
-        self._management = ManagementServer(app, host=management.host, port=port)
+        self._management = ManagementServer(app, host=management.host, port=management.port_of(self.worker))
         await self._management.start()
 
     async def wait_ready(self) -> ReadyInfo:
@@ -141,18 +156,7 @@ class Service:
 
     async def _on_session(self, session: Session) -> None:
         """A session has subscribed: ``$SRV`` is answered on it too. A refused ``$SRV.>`` is only logged."""
-        link, service = self.link.status(), self.settings.service
-        identity = ServiceIdentity(
-            instance_name=service.instance_name,
-            replica_id=self.replica_id,
-            subject=subjects.metadata_get_request(service.instance_name),
-            queue_group=self.settings.queue_group,
-            metadata={
-                "engine": self.engine.name,
-                "fast_path": "in use" if link.fast_path else f"not in use: {link.fast_path_reason}",
-            },
-        )
-        self._api = ServicesApi(session.client, identity, self._endpoint_stats)
+        self._api = ServicesApi(session.client, self._identity, self._endpoint_stats)
         await self._api.start()
 
     async def reload(self, settings: Settings) -> None:
@@ -174,6 +178,14 @@ class Service:
             "mongo_driver": self.store.driver,
             "python": platform.python_version(),
             "link": asdict(link),
+        }
+
+    def _srv_metadata(self) -> dict[str, str]:
+        link = self.link.status()
+        return {
+            "engine": self.engine.name,
+            "fast_path": "in use" if link.fast_path else f"not in use: {link.fast_path_reason}",
+            "replica": self.replica_id,
         }
 
     def _endpoint_stats(self) -> EndpointStats:
