@@ -55,9 +55,13 @@ impl Connection {
                 _ => {}
             }
         }
-        // The server has sent nothing behind the PONG yet: no get was asked and events are not subscribed.
-        if !reader.buffer().is_empty() {
-            bail!("{url}: unexpected bytes behind the handshake");
+        // nats-server 2.15 sends a second INFO behind the PONG; nothing else can come yet, since no get was
+        // asked and events are not subscribed.
+        while !reader.buffer().is_empty() {
+            let more = line(&mut reader)?;
+            if !more.starts_with("INFO ") {
+                bail!("{url}: unexpected bytes behind the handshake");
+            }
         }
         socket.set_nonblocking(true)?;
         let input = vec![0; BUFFER_SIZE];
