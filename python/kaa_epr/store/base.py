@@ -91,7 +91,11 @@ class MongoStore(BoundedClient):
 
     async def read(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
         """The documents of ``ids`` with all fields but ``outbox``."""
-        return await self._bounded(self._find(ids, {_OUTBOX: 0}, time_limit), "read", time_limit)
+
+        async def find() -> list[bytes]:
+            return await self._find(ids, {_OUTBOX: 0}, time_limit)
+
+        return await self._limited(find, "read", time_limit)
 
     async def page(self, after: str | None, limit: int, time_limit: float) -> bytes:
         """The next ``limit`` documents behind ``after``, or as many as fit into one answer."""
