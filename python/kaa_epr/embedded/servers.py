@@ -6,7 +6,7 @@ import asyncio
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from kaa_epr.embedded.data_dir import DataDir
 from kaa_epr.embedded.errors import ServerFailed
@@ -60,6 +60,15 @@ class EmbeddedServers:
     def mongo_uri(self) -> str:
         """Where clients of MongoDB connect."""
         return self.mongo.uri
+
+    def addresses(self) -> dict[str, Any]:
+        """The settings, by dotted key, that lead to the servers that run."""
+        addresses: dict[str, Any] = {}
+        if self._with_nats:
+            addresses["nats.servers"] = self.nats_url
+        if self._with_mongo:
+            addresses["mongo.uri"] = self.mongo_uri
+        return addresses
 
     def __enter__(self) -> Self:
         with ExitStack() as running:
