@@ -13,6 +13,9 @@ use crate::nats::Connection;
 use crate::targets::Targets;
 use crate::wire::put_long;
 
+/// Largest latency told apart, in nanoseconds: an hour. A histogram that resizes itself cannot saturate.
+const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
+
 /// How often lost gets are looked for.
 const SWEEP: Duration = Duration::from_millis(100);
 /// Unsent bytes beyond which no further gets are made.
@@ -278,7 +281,7 @@ impl Figures {
             0 => 0,
             length => (plan.end - plan.start).as_nanos().div_ceil(length) as usize,
         };
-        let latency = Histogram::new(3)?;
+        let latency = Histogram::new_with_max(MAX_LATENCY_NS, 3)?;
         Ok(Self {
             right: 0,
             answers: 0,
