@@ -485,6 +485,25 @@ async def test_a_connection_of_our_own_that_closed_for_good_is_made_anew(
     assert client._connection._nc is not first
 
 
+async def test_the_last_attempts_answer_may_come_over_the_next_connection(
+    nats_server: NatsServer, repository: Repository
+) -> None:
+    options = ClientOptions(connect={"reconnect_time_wait": 0.01})
+    async with EpmmpClient(
+        servers=nats_server.url, repository=repository.instance, timeout=20, attempts=1, options=options
+    ) as client:
+        get = asyncio.create_task(client.get("e"))
+        asked = await repository.next()
+        nc = client._connection._nc
+        assert nc is not None
+        await nc.force_reconnect()
+        while client.stats.links_lost == 0:
+            await repository.nc.flush()
+        await repository.answer(asked)
+        assert (await get).metadata == {"k": "v"}
+        assert client.stats.attempts == 1
+
+
 async def test_no_server_is_told(tmp_path: Path) -> None:
     with NatsServer(tmp_path) as server:
         url = server.url
