@@ -105,7 +105,7 @@ impl Entry {
         } else {
             0
         };
-        text.push(char::from(has_app_version | u8::from(wide) * WIDE));
+        text.push(char::from(has_app_version | (u8::from(wide) * WIDE)));
         text.push(char::from(etag.len() as u8));
         numbers
             .into_iter()

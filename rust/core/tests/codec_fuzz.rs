@@ -1,0 +1,226 @@
+//! The fuzz targets on stable Rust: each runs for some seconds on mutations of well-formed messages.
+//!
+//! A failure prints its seed and input; `CODEC_SEED=N` replays the run that starts from N, and
+//! `CODEC_SECONDS=N` makes it longer.
+#![allow(clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../../fuzz/src/reference.rs"]
+mod reference;
+#[path = "../../fuzz/src/targets.rs"]
+mod targets;
+
+use kaa_epr_core::epmmp::get_request::NewGetRequest;
+use kaa_epr_core::epmmp::{GetResponse, Payload, Revision, Shape};
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+/// Sebastiano Vigna's splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        (0..self.below(most + 1)).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// Bytes that decoders find interesting: ends of varints, lengths, counts, BSON types.
+const TELLING: [u8; 16] = [
+    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x08, 0x0A, 0x0F, 0x10, 0x12, 0x13, 0x7F, 0x80, 0x81, 0xFF,
+];
+
+fn mutate(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut data = corpus[random.below(corpus.len())].clone();
+    for _ in 0..random.below(5) {
+        let at = random.below(data.len());
+        match random.below(7) {
+            0 if !data.is_empty() => data[at] ^= 1 << random.below(8),
+            1 if !data.is_empty() => data[at] = TELLING[random.below(TELLING.len())],
+            2 => data.truncate(at),
+            3 => data.insert(at, TELLING[random.below(TELLING.len())]),
+            4 if !data.is_empty() => drop(data.remove(at)),
+            5 => data.splice(at..at, random.bytes(12)).for_each(drop),
+            _ => {
+                let other = &corpus[random.below(corpus.len())];
+                data.truncate(at);
+                data.extend_from_slice(&other[random.below(other.len())..]);
+            }
+        }
+    }
+    data
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable)
+        .ok()
+        .map(|value| value.parse().expect("is a number"))
+}
+
+/// Drives a target until its time is up; every input has a seed of its own.
+fn drive(target: fn(&[u8]), corpus: &[Vec<u8>]) {
+    corpus.iter().for_each(|data| target(data));
+    let mut seed = number("CODEC_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let end = Instant::now() + Duration::from_secs(number("CODEC_SECONDS").unwrap_or(2));
+    while Instant::now() < end {
+        let data = mutate(&mut Random(seed), corpus);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(&data))) {
+            eprintln!("CODEC_SEED={seed} input: {data:02x?}");
+            resume_unwind(panic);
+        }
+        seed = seed.wrapping_add(1);
+    }
+}
+
+#[test]
+fn get_requests() {
+    let mut corpus = Vec::new();
+    let long = "x".repeat(4097);
+    for shape in [
+        Shape::Plain,
+        Shape::WithFlag {
+            include_metadata: true,
+        },
+    ] {
+        for (correlation_id, include) in [("c-1", &[][..]), ("ü", &["a", "temperature"]), (&long, &["a"])] {
+            let (timestamp, timeout, endpoint_id) = (1_700_000_000_000, 5000, "endpoint-1");
+            let get = NewGetRequest {
+                correlation_id,
+                timestamp,
+                timeout,
+                endpoint_id,
+                include,
+                shape,
+            };
+            corpus.push(Vec::new());
+            get.encode(corpus.last_mut().expect("was just pushed"));
+        }
+    }
+    // Two blocks, one of them with a size.
+    corpus.push(vec![
+        2, b'c', 2, 0, 2, b'e', 2, 2, b'a', 3, 4, 2, b'b', 2, b'c', 0, 1,
+    ]);
+    drive(targets::get_request, &corpus);
+}
+
+#[test]
+fn get_responses() {
+    let mut corpus = Vec::new();
+    for revision in [Revision::One, Revision::Two, Revision::Three] {
+        for payload in [None, Some(Payload::Whole(br#"{"a":1}"#))] {
+            let answer = GetResponse {
+                correlation_id: "c-1",
+                timestamp: 1_700_000_000_000,
+                endpoint_id: "endpoint-1",
+                etag: Some("\"7\""),
+                payload,
+                status: 200,
+                reason: None,
+                app_version: Some("v1"),
+            };
+            corpus.push(Vec::new());
+            answer.encode(revision, corpus.last_mut().expect("was just pushed"));
+        }
+    }
+    drive(targets::get_response, &corpus);
+}
+
+#[test]
+fn events() {
+    let registered = vec![2, b'c', 2, 0, 2, b'v', 4, b'e', b'1', 2, b'r'];
+    let app_version_updated = vec![2, b'c', 2, 0, 2, b'v', 2, b'u', 4, b'e', b'1', 2, b'r'];
+    drive(targets::event, &[registered, app_version_updated]);
+}
+
+/// A document of all types, made of random bytes where the type allows.
+fn random_document(random: &mut Random, depth: usize) -> Vec<u8> {
+    const KEYS: [&str; 9] = ["a", "b", "key", "value", "$ref", "$id", "$db", "items", "é\""];
+    let mut body = Vec::new();
+    for _ in 0..random.below(5) {
+        let key = KEYS[random.below(KEYS.len())];
+        body.extend(element(random, key, depth));
+    }
+    framed(&body)
+}
+
+fn element(random: &mut Random, key: &str, depth: usize) -> Vec<u8> {
+    const KINDS: [u8; 21] = [
+        0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11,
+        0x12, 0x13, 0xFF, 0x7F,
+    ];
+    let mut kind = KINDS[random.below(KINDS.len())];
+    if depth == 0 && matches!(kind, 0x03 | 0x04 | 0x0F) {
+        kind = 0x10;
+    }
+    let mut fixed = |length| (0..length).map(|_| random.next() as u8).collect();
+    let value: Vec<u8> = match kind {
+        0x01 | 0x09 | 0x11 | 0x12 => fixed(8),
+        0x07 => fixed(12),
+        0x10 => fixed(4),
+        0x13 => fixed(16),
+        0x02 | 0x0D | 0x0E => string("a\n\u{1}\"é"),
+        0x03 | 0x04 => random_document(random, depth - 1),
+        0x05 => vec![3, 0, 0, 0, 4, 1, 2, 3],
+        0x08 => vec![1],
+        0x0B => b"^a\0mix\0".to_vec(),
+        0x0C => [string("c"), fixed(12)].concat(),
+        0x0F => {
+            let inner = [string("f()"), random_document(random, depth - 1)].concat();
+            [&(inner.len() as i32 + 4).to_le_bytes()[..], &inner].concat()
+        }
+        _ => Vec::new(),
+    };
+    [&[kind], key.as_bytes(), &[0], &value].concat()
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&(text.len() as i32 + 1).to_le_bytes()[..], text.as_bytes(), &[0]].concat()
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    [&(body.len() as i32 + 5).to_le_bytes()[..], body, &[0]].concat()
+}
+
+fn stored(random: &mut Random) -> Vec<u8> {
+    let field = |kind: u8, name: &str, value: &[u8]| [&[kind], name.as_bytes(), &[0], value].concat();
+    let mut pairs = Vec::new();
+    for _ in 0..random.below(6) {
+        let key = ["a", "b", "c\\", ""][random.below(4)];
+        let pair = [field(2, "key", &string(key)), element(random, "value", 2)].concat();
+        pairs.extend(field(3, "0", &framed(&pair)));
+    }
+    let metadata = if random.below(4) == 0 {
+        field(3, "metadata", &random_document(random, 3))
+    } else {
+        field(4, "metadata", &framed(&pairs))
+    };
+    let id = field(2, "_id", &string("endpoint-1"));
+    let version = field(0x12, "version", &random.next().to_le_bytes());
+    let app_version = field(2, "application_version", &string("v1"));
+    let extra = element(random, "extra", 2);
+    framed(&[id, metadata, version, app_version, extra].concat())
+}
+
+#[test]
+fn documents() {
+    let mut random = Random(number("CODEC_SEED").unwrap_or(1));
+    let corpus: Vec<_> = (0..300).map(|_| stored(&mut random)).collect();
+    drive(targets::document, &corpus);
+}
+
+#[test]
+fn projections() {
+    let mut random = Random(number("CODEC_SEED").unwrap_or(1));
+    let corpus: Vec<_> = (0..100).map(|size| random.bytes(size * size / 10)).collect();
+    drive(targets::projection, &corpus);
+}
