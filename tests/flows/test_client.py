@@ -1,31 +1,21 @@
-"""The client against a repository of a few lines on a real nats-server: every way an answer can go wrong."""
+"""The client against a repository of a few lines on a real nats-server: what answers come to."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
-import fastavro
 import nats
 import pytest
 from nats.aio.client import Client as NatsClient
-from nats.aio.msg import Msg
 
-from kaa_epr import schemas
 from kaa_epr.client import (
     BadRequest,
-    ClientClosed,
     ClientOptions,
-    ConnectionFailed,
     EndpointNotFound,
     EpmmpClient,
-    NoResponders,
     PayloadTooLarge,
     ProtocolViolation,
     RepositoryError,
@@ -36,74 +26,7 @@ from kaa_epr.client import (
 )
 from kaa_epr.embedded import NatsServer
 from kaa_epr.events import subjects
-
-SECRET = "s3cr3t-value"
-SOON = ClientOptions(backoff=0.01, backoff_max=0.01)
-"""Retries without noticeable pauses."""
-
-
-class Asked:
-    """A get request as it arrived."""
-
-    def __init__(self, msg: Msg, fields: dict[str, Any]) -> None:
-        self.msg = msg
-        self.fields = fields
-
-    @property
-    def correlation_id(self) -> str:
-        correlation_id = self.fields["correlationId"]
-        assert isinstance(correlation_id, str)
-        return correlation_id
-
-
-class Repository:
-    """Takes gets and answers what the test says, when it says so."""
-
-    def __init__(self, nc: NatsClient, instance: str, revision: int = 3) -> None:
-        self.nc = nc
-        self.instance = instance
-        self.request_schema = schemas.load(f"epmmp/0019-endpoint-metadata-get-request.rev{revision}")
-        self.response_schema = schemas.load(f"epmmp/0019-endpoint-metadata-get-response.rev{revision}")
-        self.asked: asyncio.Queue[Asked] = asyncio.Queue()
-
-    async def listen(self) -> None:
-        """Returns when the server knows: nats-py's PING overtakes a SUB that waits, the second one cannot."""
-        await self.nc.subscribe(subjects.metadata_get_request(self.instance), cb=self._take)
-        await self.nc.flush()
-        await self.nc.flush()
-
-    async def _take(self, msg: Msg) -> None:
-        fields = fastavro.schemaless_reader(io.BytesIO(msg.data), self.request_schema, None)
-        assert isinstance(fields, dict)
-        await self.asked.put(Asked(msg, fields))
-
-    async def next(self) -> Asked:
-        return await asyncio.wait_for(self.asked.get(), 20)
-
-    def encode(self, asked: Asked, **changes: Any) -> bytes:
-        answer = {
-            "correlationId": asked.correlation_id,
-            "timestamp": time.time_ns() // 1_000_000,
-            "timeout": 0,
-            "endpointId": asked.fields["endpointId"],
-            "eTag": '"7"',
-            "payload": b'{"k":"v"}',
-            "statusCode": 200,
-            "reasonPhrase": None,
-            "appVersionName": "v1",
-            **changes,
-        }
-        buffer = io.BytesIO()
-        fastavro.schemaless_writer(buffer, self.response_schema, answer)
-        return buffer.getvalue()
-
-    async def answer(self, asked: Asked, **changes: Any) -> None:
-        await self.nc.publish(asked.msg.reply, self.encode(asked, **changes))
-
-    async def refuse(self, asked: Asked, status: int, reason: str = "why") -> None:
-        await self.answer(
-            asked, statusCode=status, reasonPhrase=reason, payload=None, eTag=None, appVersionName=None
-        )
+from tests.flows.client_repository import SECRET, SOON, Repository, answer_one, settle
 
 
 @pytest.fixture
@@ -127,15 +50,6 @@ async def client(nats_server: NatsServer, instance_name: str) -> AsyncIterator[E
         servers=nats_server.url, repository=instance_name, timeout=20, attempts=3, options=SOON
     ) as made:
         yield made
-
-
-async def answer_one(repository: Repository) -> None:
-    await repository.answer(await repository.next())
-
-
-async def settle(client: EpmmpClient, repository: Repository) -> None:
-    """Everything the repository has sent so far has reached the client: answers come in order."""
-    await asyncio.gather(client.get("settle"), answer_one(repository))
 
 
 async def test_a_get_carries_its_deadline_and_brings_the_answer(
@@ -370,29 +284,6 @@ async def test_many_at_once_each_get_their_own_answer(client: EpmmpClient, repos
     assert client.in_flight == 0
 
 
-async def test_nobody_listens(nats_server: NatsServer, nc: NatsClient, instance_name: str) -> None:
-    async with EpmmpClient(nc, repository=instance_name, timeout=20, attempts=3, options=SOON) as client:
-        started = time.monotonic()
-        with pytest.raises(NoResponders, match=f"nobody listens to .*.{instance_name}"):
-            await client.get("e")
-        assert time.monotonic() - started < 10
-        assert client.stats.no_responders == client.stats.attempts == 3
-
-
-async def test_a_repository_that_comes_up_is_found(
-    nats_server: NatsServer, nc: NatsClient, instance_name: str
-) -> None:
-    options = ClientOptions(backoff=0.02, backoff_max=0.02)
-    async with EpmmpClient(nc, repository=instance_name, timeout=20, attempts=900, options=options) as client:
-        get = asyncio.create_task(client.get("e"))
-        while client.stats.no_responders == 0:
-            await nc.flush()
-        repository = Repository(nc, instance_name)
-        await repository.listen()
-        await answer_one(repository)
-        assert (await get).metadata == {"k": "v"}
-
-
 async def test_a_cancelled_get_leaves_nothing_behind(client: EpmmpClient, repository: Repository) -> None:
     get = asyncio.create_task(client.get("e"))
     asked = await repository.next()
@@ -403,38 +294,6 @@ async def test_a_cancelled_get_leaves_nothing_behind(client: EpmmpClient, reposi
     await repository.answer(asked)
     await settle(client, repository)
     assert client.stats.late_answers == 1
-
-
-async def test_closing_fails_what_is_in_flight(
-    nc: NatsClient, repository: Repository, nats_server: NatsServer
-) -> None:
-    client = EpmmpClient(nc, repository=repository.instance)
-    get = asyncio.create_task(client.get("e"))
-    asked = await repository.next()
-    await client.close()
-    with pytest.raises(ClientClosed, match="the client is closed"):
-        await get
-    with pytest.raises(ClientClosed):
-        await client.get("e")
-    await client.close()
-    assert nc.is_connected
-    await repository.answer(asked)  # nobody is subscribed any more, and nothing breaks
-    await nc.flush()
-
-
-async def test_a_closed_or_draining_connection_of_the_callers(
-    nats_server: NatsServer, instance_name: str
-) -> None:
-    lent = await nats.connect(nats_server.url)
-    client = EpmmpClient(lent, repository=instance_name, attempts=1, timeout=5)
-    with pytest.raises(NoResponders):
-        await client.get("e")
-    await lent.close()
-    with pytest.raises(ClientClosed, match="the NATS connection is closed"):
-        await client.get("e")
-    await client.close()
-    with pytest.raises(ClientClosed):
-        await EpmmpClient(NatsClient(), repository=instance_name).get("e")
 
 
 async def test_one_get_too_many_is_refused_at_once(nats_server: NatsServer, repository: Repository) -> None:
@@ -450,108 +309,6 @@ async def test_one_get_too_many_is_refused_at_once(nats_server: NatsServer, repo
             await repository.answer(one)
         await asyncio.gather(*gets)
         await settle(client, repository)
-
-
-async def test_a_server_restart_is_survived_within_the_deadline(tmp_path: Path, instance_name: str) -> None:
-    with NatsServer(tmp_path) as server:
-        nc = await nats.connect(server.url, reconnect_time_wait=0.05, max_reconnect_attempts=-1)
-        repository = Repository(nc, instance_name)
-        await repository.listen()
-        options = ClientOptions(connect={"reconnect_time_wait": 0.05}, backoff=0.05, backoff_max=0.05)
-        async with EpmmpClient(
-            servers=server.url, repository=instance_name, timeout=60, attempts=900, options=options
-        ) as client:
-            get = asyncio.create_task(client.get("e"))
-            lost = await repository.next()
-            await asyncio.to_thread(server.restart)
-            again = await repository.next()
-            assert again.correlation_id != lost.correlation_id
-            await repository.answer(again)
-            assert (await get).metadata == {"k": "v"}
-            assert client.stats.links_lost >= 1
-        await nc.close()
-
-
-async def test_a_connection_of_our_own_that_closed_for_good_is_made_anew(
-    client: EpmmpClient, repository: Repository
-) -> None:
-    get = asyncio.create_task(client.get("e"))
-    await repository.next()
-    first = client._connection._nc
-    assert first is not None
-    await first.close()
-    await repository.answer(await repository.next())
-    assert (await get).metadata == {"k": "v"}
-    assert client._connection._nc is not first
-
-
-async def test_the_last_attempts_answer_may_come_over_the_next_connection(
-    nats_server: NatsServer, repository: Repository
-) -> None:
-    options = ClientOptions(connect={"reconnect_time_wait": 0.01})
-    async with EpmmpClient(
-        servers=nats_server.url, repository=repository.instance, timeout=20, attempts=1, options=options
-    ) as client:
-        get = asyncio.create_task(client.get("e"))
-        asked = await repository.next()
-        nc = client._connection._nc
-        assert nc is not None
-        await nc.force_reconnect()
-        while client.stats.links_lost == 0:
-            await repository.nc.flush()
-        await repository.answer(asked)
-        assert (await get).metadata == {"k": "v"}
-        assert client.stats.attempts == 1
-
-
-async def test_no_server_is_told(tmp_path: Path) -> None:
-    with NatsServer(tmp_path) as server:
-        url = server.url
-    started = time.monotonic()
-    with pytest.raises(ConnectionFailed, match=r"no connection to NATS: .*[Cc]onnect"):
-        async with EpmmpClient(servers=url, timeout=0.5):
-            pass
-    assert time.monotonic() - started < 10
-
-
-async def test_refused_credentials_are_told_and_not_shown(tmp_path: Path) -> None:
-    config = [f'authorization {{ user: "u", password: "{SECRET}" }}']
-    with NatsServer(tmp_path, config_lines=config) as server:
-        client = EpmmpClient(
-            servers=server.url,
-            timeout=1,
-            options=ClientOptions(connect={"user": "u", "password": SECRET + "x"}),
-        )
-        assert SECRET not in repr(client._options)
-        with pytest.raises(ConnectionFailed, match=r"(?i)authorization") as caught:
-            await client.get("e")
-        assert SECRET not in str(caught.value)
-        await client.close()
-        right = ClientOptions(connect={"user": "u", "password": SECRET})
-        async with EpmmpClient(servers=server.url, options=right, attempts=1) as admitted:
-            with pytest.raises(NoResponders):
-                await admitted.get("e")
-
-
-async def test_a_refused_subscription_is_hinted_at(tmp_path: Path, instance_name: str) -> None:
-    config = [
-        "authorization { users: [",
-        '  { user: "all", password: "p" }',
-        '  { user: "deaf", password: "p", permissions: { subscribe: { deny: "kaa.v1.replica.>" } } }',
-        "] }",
-    ]
-    with NatsServer(tmp_path, config_lines=config) as server:
-        nc = await nats.connect(server.url, user="all", password="p")
-        await Repository(nc, instance_name).listen()
-        async with EpmmpClient(
-            servers=server.url,
-            repository=instance_name,
-            timeout=0.5,
-            options=ClientOptions(connect={"user": "deaf", "password": "p"}),
-        ) as client:
-            with pytest.raises(RequestTimeout, match=r"NATS said .*[Pp]ermissions [Vv]iolation"):
-                await client.get("e")
-        await nc.close()
 
 
 async def test_what_the_repository_could_not_answer_is_not_sent(
@@ -575,31 +332,6 @@ async def test_what_the_repository_could_not_answer_is_not_sent(
     assert client.in_flight == 0
     await settle(client, repository)
     assert repository.asked.empty()
-
-
-async def test_cancelling_works_while_the_server_takes_nothing(tmp_path: Path, instance_name: str) -> None:
-    """nats-py waits for its write buffer then, and would swallow the cancellation."""
-    with NatsServer(tmp_path) as server:
-        options = ClientOptions(connect={"pending_size": 1024, "ping_interval": 3600})
-        async with EpmmpClient(
-            servers=server.url, repository=instance_name, timeout=60, attempts=1, options=options
-        ) as client:
-            nc = client._connection._nc
-            assert nc is not None
-            server.process.signal(signal.SIGSTOP)
-            try:
-                gets = [asyncio.create_task(client.get("e", ["x" * 900_000])) for _ in range(20)]
-                await asyncio.wait(gets, timeout=0.5)
-                writer = nc._transport._io_writer.transport  # type: ignore[union-attr]
-                assert writer.get_write_buffer_size() > 0, "the server takes nothing, nats-py waits"
-                for get in gets:
-                    get.cancel()
-                _, waiting = await asyncio.wait(gets, timeout=5)
-                assert not waiting
-                assert all(get.cancelled() for get in gets)
-                assert client.in_flight == 0
-            finally:
-                server.process.signal(signal.SIGCONT)
 
 
 def test_wrong_arguments_are_refused(nats_server: NatsServer) -> None:
