@@ -1,0 +1,25 @@
+"""Keeps the README's tables as the code has them: ``python .ci/readme.py`` rewrites them, a test compares."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kaa_epr import metrics_table
+from kaa_epr.config import reference
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def rendered(text: str) -> str:
+    """``text`` with what stands between the markers made anew."""
+    for name, table in {"settings": reference.markdown(), "metrics": metrics_table.markdown()}.items():
+        between = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        text, found = between.subn(lambda match, table=table: f"{match[1]}{table}{match[2]}", text)  # type: ignore[misc]
+        if found != 1:
+            raise ValueError(f"the README has {found} parts marked {name}, not 1")
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
