@@ -95,9 +95,8 @@ impl Book {
         let Some(slot) = self.slots.get_mut(number as usize) else {
             return Match::Stray;
         };
-        if slot.generation == generation
-            && let Some(get) = slot.get.take()
-        {
+        let current = slot.generation == generation;
+        if let Some(get) = slot.get.take_if(|_| current) {
             self.free.push(number);
             return Match::Get(get);
         }

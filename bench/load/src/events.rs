@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 
 use crate::args::{EventsOn, RunArgs};
 use crate::dataset;
+use crate::figures::Plan;
 use crate::nats::Connection;
 use crate::targets::Targets;
 use crate::wire::put_event;
-use crate::worker::Plan;
 
 /// Events leave in batches this far apart.
 const TICK: Duration = Duration::from_micros(500);

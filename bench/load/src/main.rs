@@ -10,6 +10,7 @@ mod book;
 mod check;
 mod dataset;
 mod events;
+mod figures;
 mod keys;
 mod nats;
 mod procs;

@@ -55,20 +55,15 @@ impl Connection {
                 _ => {}
             }
         }
-        // nats-server 2.15 sends a second INFO behind the PONG; nothing else can come yet, since no get was
-        // asked and events are not subscribed.
-        while !reader.buffer().is_empty() {
-            let more = line(&mut reader)?;
-            if !more.starts_with("INFO ") {
-                bail!("{url}: unexpected bytes behind the handshake");
-            }
-        }
+        // nats-server 2.15 sends a second INFO behind the PONG.
+        let early = reader.buffer().to_vec();
         socket.set_nonblocking(true)?;
-        let input = vec![0; BUFFER_SIZE];
+        let mut input = vec![0; BUFFER_SIZE];
+        input[..early.len()].copy_from_slice(&early);
         Ok(Self {
             socket,
             input,
-            unread: 0..0,
+            unread: 0..early.len(),
             output: Vec::with_capacity(READ_SIZE),
             written: 0,
         })

@@ -52,11 +52,7 @@ fn all() -> Result<Vec<Stat>> {
     let mut stats = Vec::new();
     for entry in fs::read_dir("/proc").context("no /proc")? {
         let name = entry?.file_name();
-        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok())
-            && let Some(stat) = stat(pid)
-        {
-            stats.push(stat);
-        }
+        stats.extend(name.to_str().and_then(|name| name.parse().ok()).and_then(stat));
     }
     Ok(stats)
 }
@@ -95,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_busy_child_counts() -> Result<()> {
-        let pid = std::process::id().cast_signed();
+        let pid = std::process::id() as i32;
         let before = sample(pid)?;
         let mut child = Command::new("sh")
             .args([

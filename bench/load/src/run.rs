@@ -10,11 +10,12 @@ use hdrhistogram::Histogram;
 use crate::args::RunArgs;
 use crate::check::Faults;
 use crate::events::Events;
+use crate::figures::{Figures, Interval, Plan};
 use crate::keys;
 use crate::procs::{self, Sample};
 use crate::report::{Latency, Prefill, Report, Series, Usage};
 use crate::targets::Targets;
-use crate::worker::{Figures, Interval, Plan, Worker};
+use crate::worker::Worker;
 
 /// Does what the command line says.
 pub fn run(args: &RunArgs) -> Result<Report> {
@@ -71,7 +72,7 @@ fn measure(
     events: Option<&mut Events<'_>>,
     plan: &Plan,
 ) -> Result<(Vec<Figures>, u64, Samples)> {
-    let own = (String::new(), std::process::id().cast_signed());
+    let own = (String::new(), std::process::id() as i32);
     let watched: Vec<_> = args.watch.iter().cloned().chain([own]).collect();
     let sample = |moment: Instant| {
         thread::sleep(moment.saturating_duration_since(Instant::now()));

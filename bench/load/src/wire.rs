@@ -3,7 +3,7 @@
 
 /// Appends a zigzag varint (Avro 1.11, "long").
 pub fn put_long(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
         out.push((rest as u8 & 0x7f) | 0x80);
         rest >>= 7;
@@ -28,7 +28,7 @@ impl<'a> Reader<'a> {
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte < 0x80 {
                 self.0 = &self.0[index + 1..];
-                return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+                return Some((value >> 1) as i64 ^ -((value & 1) as i64));
             }
         }
         None

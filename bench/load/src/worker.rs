@@ -4,17 +4,14 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
-use hdrhistogram::Histogram;
 
 use crate::args::RunArgs;
 use crate::book::{Book, CORRELATION, Get};
 use crate::check::{Judge, Settled};
+use crate::figures::{Figures, Plan};
 use crate::nats::Connection;
 use crate::targets::Targets;
 use crate::wire::put_long;
-
-/// Largest latency told apart, in nanoseconds: an hour. A histogram that resizes itself cannot saturate.
-const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
 
 /// How often lost gets are looked for.
 const SWEEP: Duration = Duration::from_millis(100);
@@ -24,38 +21,6 @@ const MAX_BACKLOG: usize = 4 * 1024 * 1024;
 const PREFILL_WINDOW: u32 = 256;
 /// Attempts per endpoint, on average, before filling the cache is given up.
 const PREFILL_ATTEMPTS: usize = 10;
-
-/// When what is measured: load runs from now to `end`, and counts from `start`.
-#[derive(Clone, Copy)]
-pub struct Plan {
-    /// End of the warm-up.
-    pub start: Instant,
-    /// End of the measured time.
-    pub end: Instant,
-    /// Length of the series' intervals; zero: no series.
-    pub interval: Duration,
-}
-
-/// Answers in one interval of the series.
-#[derive(Clone, Copy, Default)]
-pub struct Interval {
-    /// Right answers.
-    pub right: u64,
-    /// Answers 503.
-    pub unavailable: u64,
-}
-
-/// What a connection measured.
-pub struct Figures {
-    /// Right answers that arrived in the measured time.
-    pub right: u64,
-    /// All answers that arrived in the measured time.
-    pub answers: u64,
-    /// Latency in nanoseconds of gets due in the measured time, from the moment each was due.
-    pub latency: Histogram<u64>,
-    /// Right answers and 503s over time.
-    pub series: Vec<Interval>,
-}
 
 /// When gets are sent.
 enum Pace {
@@ -155,9 +120,8 @@ impl<'a> Worker<'a> {
         while !queue.is_empty() || self.book.under_way() > 0 {
             let now = Instant::now();
             self.set_stamp()?;
-            while self.book.under_way() < self.slots as usize
-                && let Some(target) = queue.pop_front()
-            {
+            let free = self.slots as usize - self.book.under_way();
+            for target in queue.drain(..free.min(queue.len())) {
                 self.ask(Get { target, origin: now });
             }
             if self.sent as usize > most {
@@ -227,10 +191,10 @@ impl<'a> Worker<'a> {
 
     fn send_due(&mut self, pace: &mut Pace, now: Instant) -> Result<()> {
         self.set_stamp()?;
-        while self.book.under_way() < self.slots as usize
-            && self.connection.backlog() < MAX_BACKLOG
-            && let Some(origin) = pace.due(now, self.book.under_way())
-        {
+        while self.book.under_way() < self.slots as usize && self.connection.backlog() < MAX_BACKLOG {
+            let Some(origin) = pace.due(now, self.book.under_way()) else {
+                break;
+            };
             let target = self.order[self.position];
             self.position = (self.position + 1) % self.order.len();
             self.ask(Get { target, origin });
@@ -275,40 +239,6 @@ impl<'a> Worker<'a> {
     }
 }
 
-impl Figures {
-    fn new(plan: &Plan) -> Result<Self> {
-        let intervals = match plan.interval.as_nanos() {
-            0 => 0,
-            length => (plan.end - plan.start).as_nanos().div_ceil(length) as usize,
-        };
-        let latency = Histogram::new_with_max(MAX_LATENCY_NS, 3)?;
-        Ok(Self {
-            right: 0,
-            answers: 0,
-            latency,
-            series: vec![Interval::default(); intervals],
-        })
-    }
-
-    fn add(&mut self, plan: &Plan, settled: &Settled, arrival: Instant) {
-        if (plan.start..plan.end).contains(&settled.get.origin) {
-            self.latency
-                .saturating_record((arrival - settled.get.origin).as_nanos() as u64);
-        }
-        if !(plan.start..plan.end).contains(&arrival) {
-            return;
-        }
-        self.answers += 1;
-        self.right += u64::from(settled.right);
-        if !self.series.is_empty() {
-            let number = (arrival - plan.start).as_nanos() / plan.interval.as_nanos();
-            let interval = &mut self.series[number as usize];
-            interval.right += u64::from(settled.right);
-            interval.unavailable += u64::from(settled.status == 503);
-        }
-    }
-}
-
 /// Part `number` of `whole` cut into `parts`.
 fn share(whole: u32, parts: u32, number: u32) -> u32 {
     whole / parts + u32::from(number < whole % parts)
@@ -327,4 +257,24 @@ fn put_decimal(out: &mut Vec<u8>, value: usize) {
         }
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fixed_rate_keeps_to_its_times_whatever_was_late() {
+        let start = Instant::now();
+        let mut pace = Pace::Rate {
+            next: start,
+            gap: Duration::from_millis(10),
+        };
+        let late = start + Duration::from_millis(25);
+        let due: Vec<_> = std::iter::from_fn(|| pace.due(late, 1_000))
+            .map(|due| (due - start).as_millis())
+            .collect();
+        assert_eq!(due, [0, 10, 20]);
+        assert_eq!(pace.wait(late), Duration::from_millis(5));
+    }
 }

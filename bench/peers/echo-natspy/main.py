@@ -21,8 +21,9 @@ async def main() -> None:
         await connection.publish(message.reply, message.data)
 
     subject = f"kaa.v1.service.{os.environ['INSTANCE']}.epmmp.ep-metadata-get-request"
-    limits = {"pending_msgs_limit": 1_000_000, "pending_bytes_limit": 1 << 30}
-    await connection.subscribe(subject, queue="bench", cb=echo, **limits)
+    await connection.subscribe(
+        subject, queue="bench", cb=echo, pending_msgs_limit=1_000_000, pending_bytes_limit=1 << 30
+    )
     await connection.flush()
     print("ready", flush=True)
     await stop.wait()

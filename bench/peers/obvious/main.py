@@ -20,18 +20,23 @@ import nats
 import uvloop
 from cachetools import LRUCache
 from motor.motor_asyncio import AsyncIOMotorClient
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas" / "epmmp"
 LOADS = 64
 """Finds under way at once."""
 
-REQUEST = fastavro.parse_schema(json.loads((SCHEMAS / "0019-endpoint-metadata-get-request.rev3.avsc").read_text()))
-RESPONSE = fastavro.parse_schema(json.loads((SCHEMAS / "0019-endpoint-metadata-get-response.rev3.avsc").read_text()))
+REQUEST = fastavro.parse_schema(
+    json.loads((SCHEMAS / "0019-endpoint-metadata-get-request.rev3.avsc").read_text())
+)
+RESPONSE = fastavro.parse_schema(
+    json.loads((SCHEMAS / "0019-endpoint-metadata-get-response.rev3.avsc").read_text())
+)
 
 
 class Responder:
-    def __init__(self, connection: nats.NATS, collection: Any, entries: int) -> None:
+    def __init__(self, connection: Client, collection: Any, entries: int) -> None:
         self.connection = connection
         self.collection = collection
         self.cache: LRUCache[str, dict[str, Any]] = LRUCache(entries)
@@ -91,8 +96,9 @@ async def main() -> None:
     connection = await nats.connect(os.environ["NATS_URL"])
     responder = Responder(connection, collection, int(os.environ["CACHE_ENTRIES"]))
     subject = f"kaa.v1.service.{os.environ['INSTANCE']}.epmmp.ep-metadata-get-request"
-    limits = {"pending_msgs_limit": 1_000_000, "pending_bytes_limit": 1 << 30}
-    await connection.subscribe(subject, queue="bench", cb=responder.on_get, **limits)
+    await connection.subscribe(
+        subject, queue="bench", cb=responder.on_get, pending_msgs_limit=1_000_000, pending_bytes_limit=1 << 30
+    )
     await connection.flush()
     print("ready", flush=True)
     await stop.wait()

@@ -1,0 +1,1 @@
+"""The benchmark: what a get costs here and elsewhere. See README.md."""

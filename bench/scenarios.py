@@ -1,0 +1,146 @@
+"""What is measured, as data. Figures of one scenario compare contenders; ``canonical`` is everyone's base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+OURS: Final = "kaa-epr"
+OURS_PYMONGO: Final = "kaa-epr-pymongo"
+OURS_PURE: Final = "kaa-epr-pure"
+RESPONDERS: Final = (OURS, "obvious", "responder-go", "responder-async-nats")
+"""Contenders that answer with metadata."""
+ECHOES: Final = ("echo-natspy", "echo-c", "echo-natsrpy", "echo-go")
+"""Contenders that send the request back."""
+ROOMY: Final = {"cache": {"max_bytes": "2GiB"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Endpoints in the store: how many, of how many fields, of how many bytes of JSON."""
+
+    endpoints: int = 10_000
+    fields: int = 10
+    bytes: int = 300
+    seed: int = 1
+
+    @property
+    def collection(self) -> str:
+        """A name that says what is in it."""
+        return f"e{self.endpoints}_f{self.fields}_b{self.bytes}_s{self.seed}"
+
+    def options(self) -> list[str]:
+        """As options of the load generator."""
+        named = {"endpoints": self.endpoints, "fields": self.fields, "bytes": self.bytes, "seed": self.seed}
+        return [f"--{name}={value}" for name, value in named.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One question put to several contenders."""
+
+    name: str
+    title: str
+    contenders: tuple[str, ...]
+    dataset: Dataset = field(default_factory=Dataset)
+    load: dict[str, Any] = field(default_factory=dict)
+    """Options of the load generator; ``True`` stands for a bare flag."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of kaa-epr other than the defaults."""
+    cache_entries: int = 2_000_000
+    """Size of the other responders' caches."""
+    prefill: bool = True
+    seconds: float | None = None
+    """Measured seconds where the figure asks for its own."""
+
+    def options(self) -> list[str]:
+        """As options of the load generator."""
+        options = self.dataset.options()
+        for name, value in self.load.items():
+            options.append(f"--{name}" if value is True else f"--{name}={value}")
+        return [*options, "--prefill"] if self.prefill else options
+
+
+def _window(size: int) -> Scenario:
+    contenders = (*RESPONDERS, *ECHOES)
+    return Scenario(f"window-{size}", f"window {size}", contenders, load={"window": size})
+
+
+def _metadata(size: int, text: str, window: int) -> Scenario:
+    return Scenario(
+        f"metadata-{text}",
+        f"metadata of {text}",
+        RESPONDERS,
+        Dataset(bytes=size),
+        {"window": window},
+        ROOMY,
+    )
+
+
+def _endpoints(count: int, text: str, contenders: tuple[str, ...]) -> Scenario:
+    title = f"{text} endpoints"
+    return Scenario(f"endpoints-{text}", title, contenders, Dataset(endpoints=count), settings=ROOMY)
+
+
+def _storm(name: str, title: str, on: str) -> Scenario:
+    return Scenario(name, title, (OURS,), load={"events-per-second": 50_000, "events-on": on})
+
+
+SCENARIOS: Final = (
+    Scenario(
+        "canonical", "10 k endpoints of 300 B, all hits, window 1024", (*RESPONDERS, OURS_PURE, *ECHOES)
+    ),
+    Scenario("include", "include of 3 of 10 fields", RESPONDERS, load={"include": 3}),
+    _metadata(3_000, "3kB", 1024),
+    _metadata(30_000, "30kB", 128),
+    _endpoints(1_000, "1k", (OURS, "obvious")),
+    _endpoints(100_000, "100k", (OURS, "responder-go")),
+    _endpoints(1_000_000, "1M", (OURS,)),
+    Scenario(
+        "cold",
+        "cold cache: every get a miss",
+        (OURS, OURS_PYMONGO, "obvious", "responder-go", "responder-async-nats"),
+        Dataset(endpoints=100_000),
+        {"keys": "cycle"},
+        {"cache": {"max_bytes": "64KiB"}},
+        cache_entries=100,
+        prefill=False,
+    ),
+    _window(1),
+    _window(64),
+    Scenario("open", "open loop, 20 k gets/s", (*RESPONDERS, *ECHOES), load={"rate": 20_000}),
+    _storm("storm-other", "50 k events/s on other endpoints", "other"),
+    _storm("storm-same", "50 k events/s on the endpoints being read", "same"),
+    Scenario(
+        "events",
+        "50 k events/s, no gets",
+        (OURS,),
+        load={"no-gets": True, "events-per-second": 50_000},
+        prefill=False,
+    ),
+    Scenario(
+        "flush",
+        "the whole cache dropped at full load",
+        (OURS,),
+        load={"series-ms": 20, "flush-at": 1.5, "warmup": 2},
+        seconds=5,
+    ),
+)
+
+
+def quick(scenario: Scenario) -> Scenario:
+    """The same on tiny input: whether it runs, not what it gives."""
+    load = dict(scenario.load)
+    for name, most in (("window", 64), ("rate", 2_000), ("events-per-second", 2_000)):
+        if name in load:
+            load[name] = min(load[name], most)
+    load |= {"warmup": 0.1}
+    if "flush-at" in load:
+        load["flush-at"] = 0.1
+    contenders = tuple(name for name in scenario.contenders if name in QUICK_CONTENDERS)
+    dataset = replace(scenario.dataset, endpoints=min(scenario.dataset.endpoints, 500))
+    return replace(scenario, load=load, contenders=contenders, dataset=dataset, seconds=0.3)
+
+
+QUICK_CONTENDERS: Final = (OURS, "obvious", "echo-natspy", "echo-c")
+"""What needs no long build."""
