@@ -1,7 +1,8 @@
 """Strict checks of raw BSON, made before the `bson` package decodes any of it.
 
 `bson` is lenient in places, and differently with and without its C part; here a document is what bsonspec.org
-1.1 says or it is unusable; only the keys of arrays are skipped unread, as every reader does. Nothing is sized by an unchecked number, and nesting is bounded.
+1.1 says or it is unusable; only the keys of arrays are skipped unread, as every reader does. Nothing is sized
+by an unchecked number, and nesting is bounded.
 """
 
 from __future__ import annotations

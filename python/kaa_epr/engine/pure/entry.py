@@ -73,7 +73,10 @@ def split(batch: bytes) -> Iterator[bytes]:
 
 
 def id_of(document: bytes, mapping: FieldMapping) -> str | None:
-    """The endpoint ID of a document; None when it has none that can be read."""
+    """The endpoint ID of a document, as far as the document can be read; None when it has none.
+
+    Of two, the first counts: it is the one that MongoDB finds the document by.
+    """
     try:
         for element in elements(document):
             if element.name == mapping.id:
@@ -113,25 +116,22 @@ def _metadata(stored: Element | None) -> dict[str, bytes]:
     """Key -> ``"key":value``; a key stored twice has its last value at its first place, as in a dict."""
     if stored is None or stored.is_null:
         return {}
-    if stored.kind is Type.DOCUMENT:
-        return {item.name: _field(item.name, item) for item in children(stored)}
     if stored.kind is Type.ARRAY:
-        return dict(_array_item(item) for item in children(stored))
-    raise DocumentError("the metadata is neither a document nor an array")
+        values = dict(_array_item(item) for item in children(stored))
+    elif stored.kind is Type.DOCUMENT:
+        values = {item.name: item for item in children(stored)}
+    else:
+        raise DocumentError("the metadata is neither a document nor an array")
+    return {key: f"{string_text(key)}:{value_text(value)}".encode() for key, value in values.items()}
 
 
-def _array_item(item: Element) -> tuple[str, bytes]:
+def _array_item(item: Element) -> tuple[str, Element | None]:
     """One ``{key, value}`` of the metadata array; what else it holds is ignored."""
     parts = {part.name: part for part in children(item)} if item.kind is Type.DOCUMENT else {}
     key = parts.get("key")
     if key is None or not key.is_text:
         raise DocumentError("a metadata element is not a document with a string key")
-    return key.text, _field(key.text, parts.get("value"))
-
-
-def _field(key: str, value: Element | None) -> bytes:
-    text = "null" if value is None else value_text(value)
-    return f"{string_text(key)}:{text}".encode()
+    return key.text, parts.get("value")
 
 
 def _app_version(stored: Element | None) -> str | None:

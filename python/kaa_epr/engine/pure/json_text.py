@@ -31,8 +31,10 @@ def string_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def value_text(value: Element) -> str:
-    """JSON text of a checked value, compact; raises DocumentError when the oracle fails to print it."""
+def value_text(value: Element | None) -> str:
+    """Compact JSON text of a checked value; DocumentError when the oracle fails to print it. None is null."""
+    if value is None:
+        return "null"
     body = b"%cv\0%b" % (value.kind, value.raw)
     document = (len(body) + 5).to_bytes(4, "little") + body + b"\0"
     try:

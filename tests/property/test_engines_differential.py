@@ -1,0 +1,280 @@
+"""Both engines give the same bytes and the same verdicts for every input, good or bad."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from kaa_epr.engine import select
+from kaa_epr.engine.api import Engine, EngineConfig, FlushCause, Kind
+from tests.property.documents import NULL, any_document, document, endpoint, text
+from tests.property.messages import Get, any_event, any_get, blocks, event_payload, keys
+from tests.property.support import MONO, RUST, WALL, ask, load, needs_rust, started
+
+pytestmark = needs_rust
+
+NOT_COMPARED = {"cache_bytes", "cache_entries", "unknown_bytes", "unknown_entries", "pending_bytes", "epoch"}
+"""Gauges that say how an engine keeps things, not what it answers."""
+
+
+def compared(engine: Engine) -> dict[str, Any]:
+    """Everything in the statistics that has a meaning outside the engine."""
+    return {name: value for name, value in engine.stats().items() if name not in NOT_COMPARED}
+
+
+@given(payload=any_get())
+def test_the_same_verdict_on_every_get(payload: bytes) -> None:
+    engines = [started(name, default_revision=2) for name in ("pure", "rust")]
+    wires = [ask(engine, payload) for engine in engines]
+    assert wires[0] == wires[1]
+    loads = [engine.begin_load(1, MONO) for engine in engines]
+    assert loads[0] == loads[1]
+    assert compared(engines[0]) == compared(engines[1])
+
+
+@given(stored=any_document(st.just("e")), include=blocks(), flag=st.none() | st.booleans())
+def test_the_same_answer_from_every_document(
+    stored: bytes, include: tuple[tuple[str, ...], tuple[bytes, ...]], flag: bool | None
+) -> None:
+    get = Get(endpoint_id="e", include=include[0], blocks=include[1], flag=flag).encode()
+    engines = [started(name) for name in ("pure", "rust")]
+    for engine in engines:
+        ask(engine, get)
+    wires = [load(engine, stored) for engine in engines]
+    assert wires[0] == wires[1]
+    assert compared(engines[0]) == compared(engines[1])
+    assert ask(engines[0], get) == ask(engines[1], get)
+
+
+@given(event=any_event(st.just("e")), headers=st.binary(max_size=30))
+def test_the_same_effect_of_every_event(event: tuple[Kind, bytes], headers: bytes) -> None:
+    engines = [started(name) for name in ("pure", "rust")]
+    kind, payload = event
+    for engine in engines:
+        ask(engine, Get(endpoint_id="e").encode())
+        load(engine, endpoint("e", []))
+        engine.event(kind, headers, payload, MONO)
+    assert compared(engines[0]) == compared(engines[1])
+    get = Get(endpoint_id="e").encode()
+    assert ask(engines[0], get) == ask(engines[1], get)
+
+
+HEADER_LINES = st.sampled_from(
+    [
+        b"NATS/1.0\r\n",
+        b"NATS/1.0 503\r\n",
+        b"traceparent: 00-ab-cd-01\r\n",
+        b"TraceParent:x\r\n",
+        b"traceparent:\r\n",
+        b"Kaa-Epr-Version: 7\r\n",
+        b"kaa-epr-version:\r\n",
+        b"\r\n",
+        b"\n",
+        b"a: b\n",
+        b": x\r\n",
+        b"traceparent : x\r\n",
+        b"\xff\xfe\r\n",
+    ]
+)
+header_blocks = st.lists(HEADER_LINES | st.binary(max_size=6), max_size=5).map(b"".join)
+
+
+@given(block=header_blocks)
+def test_the_same_reading_of_every_header_block(block: bytes) -> None:
+    engines = [started(name) for name in ("pure", "rust")]
+    get = Get(endpoint_id="e").encode()
+    wires = []
+    for engine in engines:
+        engine.event(Kind.REGISTERED, block, event_payload(Kind.REGISTERED, "e"), MONO)
+        ask(engine, get, headers=block)
+        wires.append(load(engine, endpoint("e", [])) + ask(engine, get, headers=block))
+    assert wires[0] == wires[1]
+    assert compared(engines[0]) == compared(engines[1])
+
+
+IDS = ("a", "b", "é-3")
+ids = st.sampled_from(IDS)
+CONFIG = EngineConfig(
+    cache_max_age_ms=10_000,
+    unknown_max_age_ms=4_000,
+    max_pending=12,
+    store_timeout_ms=700,
+    max_held_bytes=700,
+    held_max_age_ms=900,
+    settle_ms=1_000,
+    foreign_settle_ms=500,
+    default_revision=2,
+)
+# Ages are jittered by up to a tenth, in each engine by its own hash: time passes in steps that land between.
+STEPS = (0, 1, 250, 450, 2_100, 4_200, 10_300)
+
+
+STORED = st.sampled_from(
+    [
+        lambda endpoint_id: [],
+        lambda endpoint_id: [endpoint(endpoint_id, [("a", text("1")), ("b", NULL)], version=1)],
+        lambda endpoint_id: [endpoint(endpoint_id, [("a", text("2"))], version=2)],
+        lambda endpoint_id: [endpoint(endpoint_id, [("b", text("x" * 300))], version=3)],
+        lambda endpoint_id: [endpoint(endpoint_id, []), endpoint(endpoint_id, [], version=9), b"\5\0\0\0\0"],
+        lambda endpoint_id: [document([("_id", text(endpoint_id)), ("deleted_at", text("now"))])],
+        lambda endpoint_id: [document([("_id", text(endpoint_id)), ("metadata", text("bad"))])],
+        lambda endpoint_id: [b"\4\0\0\0\0"],
+    ]
+)
+"""What the store may have for an endpoint; the last cannot be cut off the batch."""
+
+
+class Twins(RuleBasedStateMachine):
+    """Drives both engines through the same script and compares everything that can be seen."""
+
+    loads = Bundle("loads")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engines = [select("pure", CONFIG), select("rust", CONFIG)]
+        self.wall, self.mono = WALL, MONO
+        self.up = False
+        self.replies = 0
+        self.aged = 0
+
+    def both(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Calls both engines; their results, which must agree."""
+        results = [getattr(engine, method)(*args, **kwargs) for engine in self.engines]
+        assert results[0] == results[1], (method, results)
+        return results[0]
+
+    def now(self) -> dict[str, int]:
+        """The two clocks."""
+        return {"wall_ms": self.wall, "mono_ms": self.mono}
+
+    @initialize(headers=st.booleans(), cluster=st.booleans())
+    def connect(self, headers: bool, cluster: bool) -> None:
+        self.link_up(2_000, headers, cluster)
+        self.both("ears", True, self.mono)
+
+    @rule(
+        endpoint_id=ids,
+        include=st.lists(keys, max_size=2),
+        flag=st.sampled_from([None, True, True, False]),
+        timeout=st.sampled_from([0, 0, 0, 300, 1_000]),
+        fresh=st.sampled_from([False, False, False, True]),
+        headers=st.just(b"") | header_blocks,
+        with_reply=st.integers(0, 9),
+    )
+    def get(
+        self,
+        endpoint_id: str,
+        include: list[str],
+        flag: bool | None,
+        timeout: int,
+        fresh: bool,
+        headers: bytes,
+        with_reply: int,
+    ) -> None:
+        self.replies += 1
+        request = Get(f"c{self.replies}", self.wall, timeout, endpoint_id, tuple(include), flag)
+        reply = f"r{self.replies}" if with_reply else ""
+        self.both("get", reply, headers, request.encode(), fresh=fresh, **self.now())
+
+    @rule(payload=any_get())
+    def bad_get(self, payload: bytes) -> None:
+        self.both("get", "bad", b"", payload, fresh=False, **self.now())
+
+    @rule(
+        event=st.one_of(
+            st.tuples(st.sampled_from(list(Kind)[1:]), ids).map(lambda e: (e[0], event_payload(*e))),
+            any_event(ids),
+        ),
+        headers=st.sampled_from([b"", b"NATS/1.0\r\nKaa-Epr-Version: 3\r\n\r\n"]),
+    )
+    def event(self, event: tuple[Kind, bytes], headers: bytes) -> None:
+        self.both("event", event[0], headers, event[1], self.mono)
+
+    @rule(target=loads, max_ids=st.integers(0, 3))
+    def begin(self, max_ids: int) -> tuple[int, list[str]] | None:
+        begun: tuple[int, list[str]] | None = self.both("begin_load", max_ids, self.mono)
+        return begun
+
+    @rule(load=loads, data=st.data())
+    def end(self, load: tuple[int, list[str]] | None, data: st.DataObject) -> None:
+        if load is None:
+            return
+        found = []
+        for endpoint_id in data.draw(st.permutations(load[1])):
+            found += data.draw(STORED)(endpoint_id)
+        cut = data.draw(st.integers(0, len(found)))
+        self.end_or_fail("end_load", load[0], [b"".join(found[:cut]), b"".join(found[cut:])])
+
+    @rule(load=loads)
+    def fail(self, load: tuple[int, list[str]] | None) -> None:
+        if load is not None:
+            self.end_or_fail("fail_load", load[0])
+
+    def end_or_fail(self, method: str, load: int, *args: Any) -> None:
+        """Ends a load in both; a load that has ended before is a ValueError in both."""
+        outcomes = []
+        for engine in self.engines:
+            try:
+                outcomes.append(getattr(engine, method)(load, *args, **self.now()))
+            except ValueError as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+
+    @rule(step=st.sampled_from(STEPS))
+    def time_passes(self, step: int) -> None:
+        self.wall += step
+        self.mono += step
+
+    @rule()
+    def tick(self) -> None:
+        self.both("tick", **self.now())
+
+    @rule(cause=st.sampled_from(FlushCause))
+    def flush(self, cause: FlushCause) -> None:
+        self.both("flush", cause)
+
+    @rule(up=st.booleans())
+    def store(self, up: bool) -> None:
+        self.both("store_up", up, **self.now())
+
+    @precondition(lambda self: self.up)
+    @rule(hearing=st.sampled_from([True, True, False]))
+    def ears(self, hearing: bool) -> None:
+        self.both("ears", hearing, self.mono)
+
+    @rule()
+    def link_down(self) -> None:
+        self.both("link_down")
+        self.up = False
+
+    @rule(max_payload=st.sampled_from([2_000, 400, 130]), headers=st.booleans(), cluster=st.booleans())
+    def link_up(self, max_payload: int, headers: bool, cluster: bool) -> None:
+        self.both("link_up", max_payload=max_payload, headers=headers, cluster=cluster, **self.now())
+        self.up = True
+
+    @invariant()
+    def nothing_tells_them_apart(self) -> None:
+        self.both("take_output")
+        assert compared(self.engines[0]) == compared(self.engines[1])
+        self.both("pending")
+        assert self.both("take_bugs") == []
+
+
+Twins.TestCase.settings = settings(
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.filter_too_much]
+)
+TestTwins = pytest.mark.skipif(not RUST, reason="the extension is not built")(Twins.TestCase)
+
+
+@given(timeout=st.integers(-5, 5), age=st.integers(-10, 10))
+def test_the_same_edge_of_expiry(timeout: int, age: int) -> None:
+    get = replace(Get(), timestamp=WALL - age, timeout=timeout).encode()
+    engines = [started(name) for name in ("pure", "rust")]
+    for engine in engines:
+        ask(engine, get)
+    assert compared(engines[0]) == compared(engines[1])
