@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import platform
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from kaa_epr.log import get_logger
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.server import ManagementServer
-from kaa_epr.metrics import BuildInfo, Metrics
+from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, StoreStats
 from kaa_epr.store import open_store
 from kaa_epr.wire.link import Link
 from kaa_epr.wire.services_api import (
@@ -73,15 +74,15 @@ class Service:
         self.metrics = Metrics(
             build=BuildInfo(kaa_epr.__version__, self.engine.name, self.store.driver),
             engine=self.engine.stats,
-            link=lambda: self.link.stats(),
-            store=lambda: self.loader.stats(),
+            link=self._link_stats,
+            store=self._store_stats,
             worker=worker,
         )
         self.loader = Loader(
             self.engine,
             self.store,
             settings.store,
-            lambda out: self.link.write(out),
+            self._write,
             observe_load=self.metrics.observe_load,
         )
         self.link = Link(
@@ -106,6 +107,16 @@ class Service:
         self._management: ManagementServer | None = None
         self._bugs: asyncio.TimerHandle | None = None
         self._add_checks()
+
+    # Parts that know each other only by these three: loader, link and metrics.
+    def _write(self, out: bytes) -> None:
+        self.link.write(out)
+
+    def _link_stats(self) -> LinkStats:
+        return self.link.stats()
+
+    def _store_stats(self) -> StoreStats:
+        return self.loader.stats()
 
     def _add_checks(self) -> None:
         status = self.link.status
@@ -227,9 +238,14 @@ class Service:
         _log.info("stopped")
 
 
+_TELLABLE_OPTIONS = {"replicaset", "directconnection", "tls", "ssl", "authsource"}
+
+
 def _without_credentials(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    """The MongoDB URI with hosts, database and those options that a client needs and that are no secrets."""
+    address, _, options = re.sub(r"//[^/?]*@", "//", uri, count=1).partition("?")
+    told = [option for option in options.split("&") if option.partition("=")[0].lower() in _TELLABLE_OPTIONS]
+    return f"{address}?{'&'.join(told)}" if told else address
 
 
 def responder_subjects(settings: Settings) -> Subjects:

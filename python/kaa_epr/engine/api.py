@@ -137,7 +137,7 @@ class Engine(Protocol):
         """While the store is down every miss gets 503 at once, queued flights included."""
 
     def tick(self, *, wall_ms: int, mono_ms: int) -> None:
-        """Call some times a second: fails queued flights older than ``store_timeout_ms``, drops held answers."""
+        """Some times a second: fails queued flights older than ``store_timeout_ms``, drops held answers."""
 
     # --- upkeep ---------------------------------------------------------------------------------------------
     def flush(self, cause: FlushCause) -> None:

@@ -1,7 +1,8 @@
 """Everything of nats-py that we use and that it does not promise.
 
-The range of versions for which this holds is pinned in ``pyproject.toml``; ``tests/wire/test_nats_py_contract.py``
-shows it for the one installed. ``supported`` is asked before any of it is relied on.
+The range of versions for which this holds is pinned in ``pyproject.toml``;
+``tests/wire/test_nats_py_contract.py`` shows it for the one installed. ``supported`` is asked before any of it
+is relied on.
 """
 
 from __future__ import annotations

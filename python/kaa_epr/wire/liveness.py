@@ -1,9 +1,9 @@
 """Noticing a connection that looks alive and is not.
 
 With nats-py's defaults a half-open link goes unnoticed for minutes. Every ``interval`` we look whether
-anything moved: bytes read, or unsent bytes becoming fewer. Any movement is life (a full write buffer that drains
-is slow, not dead). When nothing moved a PING goes out; when nothing moved for one interval more, the connection
-is left.
+anything moved: bytes read, or unsent bytes becoming fewer. Any movement is life (a full write buffer that
+drains is slow, not dead). When nothing moved a PING goes out; when nothing moved for one interval more, the
+connection is left.
 """
 
 from __future__ import annotations

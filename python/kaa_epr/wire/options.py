@@ -71,7 +71,7 @@ def tls_context(settings: NatsSettings) -> ssl.SSLContext:
 def jittered(base: float, ceiling: float, attempt: int) -> float:
     """Seconds to wait before attempt number ``attempt`` (from 1): doubling, half of it random."""
     span = min(ceiling, base * 2.0 ** min(attempt - 1, 16))
-    return span * (0.5 + random.random() / 2)
+    return span * (0.5 + random.random() / 2)  # noqa: S311 spreads replicas, guards nothing
 
 
 def backoff(base: float, ceiling: float) -> Callable[[list[Server], dict[str, Any]], tuple[Server, float]]:
@@ -84,7 +84,7 @@ def backoff(base: float, ceiling: float) -> Callable[[list[Server], dict[str, An
         tried = sum(server.reconnects for server in servers)
         rounds = tried // len(servers)
         # The first round through the pool is quick: another server of the cluster is probably there.
-        wait = random.random() * base if rounds == 0 else jittered(base, ceiling, rounds)
+        wait = base * random.random() if rounds == 0 else jittered(base, ceiling, rounds)  # noqa: S311
         return min(servers, key=lambda server: server.reconnects), wait
 
     return choose

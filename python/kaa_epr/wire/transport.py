@@ -5,8 +5,8 @@ nats-py owns the connection: servers, authentication, TLS, reconnecting, subscri
 engine's answers, and lets nats-py read what is its own. No task runs and no object is made per get.
 
 Bounds: the write buffer's ceiling is ``write_limit`` plus one feed's answers; reading stops above it and
-while nats-py has more than ``INBOX_LIMIT`` bytes unread. asyncio may deliver what it had already received (at most
-one buffer) after that.
+while nats-py has more than ``INBOX_LIMIT`` bytes unread. asyncio may deliver what it had already received (at
+most one buffer) after that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INBOX_LIMIT = 4 * 1024 * 1024
 """Bytes that nats-py has not read yet above which reading from the socket stops."""
 
 CLOSE_DEADLINE = 0.5
-"""Seconds a closing connection may take to send what is left; a half-open one would hang, so it is aborted."""
+"""Seconds a closing connection may take to send what is left; then it is aborted: a half-open one hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class FastTransport(TcpTransport):
         buffer_size: int,
         connect_timeout: int,
     ) -> None:
-        """Upgrades the connection to TLS; the new transport has a reader of its own, so it has flow control."""
+        """Upgrades the connection to TLS; the new transport has its own reader, so flow control works."""
         plain = self._connected()
         assert plain.transport is not None
         hostname = uri if isinstance(uri, str) else uri.hostname
