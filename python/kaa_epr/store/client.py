@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
@@ -56,12 +57,12 @@ class BoundedClient(ABC):
         # As many as loads may be in flight: so many a store that hangs leaves behind until the breaker trips.
         # Each holds a connection and, under Motor, one of few threads (five per processor, shared by all).
         self._max_abandoned = store.max_loads
+        options = client_options(mongo, store) | {"event_listeners": [self._watch]}
         try:
-            self._client = self._open(
-                mongo.uri.get_secret_value(),
-                client_options(mongo, store) | {"event_listeners": [self._watch]},
-            )
-        except (PyMongoError, ValueError, TypeError, OSError) as error:
+            # Of an option in the URI that it does not take, the driver only warns.
+            with warnings.catch_warnings(action="error", category=UserWarning):
+                self._client = self._open(mongo.uri.get_secret_value(), options)
+        except (PyMongoError, ValueError, TypeError, OSError, UserWarning) as error:
             # from None: the driver's text may quote parts of the connection string.
             raise StoreSettingsRefused(_without_secrets(error)) from None
         self._database = self._client.get_database(
@@ -171,6 +172,8 @@ def _hosts(uri: str) -> str:
 def _without_secrets(error: Exception) -> str:
     if isinstance(error, InvalidURI):
         return "mongo.uri is not a MongoDB connection string"
+    if isinstance(error, UserWarning):
+        return "mongo.uri has an option that the driver does not know, or a value that it does not take"
     if isinstance(error, OSError):
         # A certificate that cannot be read: the file's name is what one needs to know.
         return f"{error.strerror or type(error).__name__} ({error.filename or 'certificate or key file'})"

@@ -102,6 +102,7 @@ def from_driver(error: PyMongoError | BSONError, operation: str, seconds: float)
 
 
 def _detail(error: PyMongoError) -> str:
-    # Host names and causes such as "connection refused" or "certificate verify failed".
-    text = mask_userinfo(str(error))
+    # Host names and causes such as "connection refused" or "certificate verify failed", without the server's
+    # whole answer that the driver may append.
+    text = mask_userinfo(str(error).partition(", full error:")[0])
     return text if len(text) <= _MAX_DETAIL else text[:_MAX_DETAIL] + "…"

@@ -1,64 +1,52 @@
-"""Tells of a new primary: what was read from the old one must be dropped (design section 3, rule 3)."""
+"""Tells of a new primary: what was read from the old one must be dropped (design section 3, rule 3).
+
+Heartbeats are what the driver itself learns of primaries from. Its own events of a changed topology say the
+same, but wait in a queue for up to a second.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from bson import ObjectId
 from pymongo.monitoring import (
-    TopologyClosedEvent,
-    TopologyDescriptionChangedEvent,
-    TopologyListener,
-    TopologyOpenedEvent,
+    ServerHeartbeatFailedEvent,
+    ServerHeartbeatListener,
+    ServerHeartbeatStartedEvent,
+    ServerHeartbeatSucceededEvent,
 )
-from pymongo.topology_description import TopologyDescription
-
-_PRIMARY: Final = "RSPrimary"
-
-Term = tuple[tuple[str, int | None], ObjectId | None]
-"""Address and election: a member that steps down and is elected again has a new one."""
 
 
-class PrimaryWatch(TopologyListener):
-    """Calls back on the loop's thread when the primary is not the one seen last.
+class PrimaryWatch(ServerHeartbeatListener):
+    """Calls back on the loop's thread when a member reports a later election than the last one seen.
 
-    The first primary seen is no change; nor is its absence, until another one is there. Motor reports from
-    threads of its own, PyMongo's asynchronous client from the loop's.
+    A member that steps down and is elected again counts; the first primary seen does not; an old primary that
+    has not noticed has an earlier election. Motor reports from threads of its own, PyMongo's asynchronous
+    client from the loop's.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._last: Term | None = None
+        self._latest: ObjectId | None = None
         self._callback: Callable[[], None] | None = None
 
     def on_change(self, callback: Callable[[], None]) -> None:
-        """Sets what is called; None was called before."""
+        """Sets what is called."""
         self._callback = callback
 
-    def opened(self, event: TopologyOpenedEvent) -> None:
-        """Nothing is known yet."""
+    def started(self, event: ServerHeartbeatStartedEvent) -> None:
+        """Says nothing."""
 
-    def description_changed(self, event: TopologyDescriptionChangedEvent) -> None:
-        """Compares the primary with the last one."""
-        term = _primary(event.new_description)
-        if term is None or term == self._last:
-            return
-        first, self._last = self._last is None, term
-        if not first and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+    def succeeded(self, event: ServerHeartbeatSucceededEvent) -> None:
+        """Compares what a member says of itself with what was known; before the driver acts on it."""
+        if event.reply.is_writable and event.reply.election_id is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._elected, event.reply.election_id)
 
-    def closed(self, event: TopologyClosedEvent) -> None:
-        """Our own doing."""
+    def failed(self, event: ServerHeartbeatFailedEvent) -> None:
+        """An absent primary is no new one."""
 
-    def _tell(self) -> None:
-        if self._callback is not None:
+    def _elected(self, election: ObjectId) -> None:
+        known, self._latest = self._latest, max(election, self._latest or election)
+        if known is not None and election > known and self._callback is not None:
             self._callback()
-
-
-def _primary(topology: TopologyDescription) -> Term | None:
-    for server in topology.server_descriptions().values():
-        if server.server_type_name == _PRIMARY:
-            return server.address, server.election_id
-    return None

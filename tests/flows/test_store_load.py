@@ -1,0 +1,298 @@
+"""Loads from a real mongod with both drivers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import bson
+import pytest
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient
+
+from kaa_epr.config.groups import StoreSettings
+from kaa_epr.config.mongo import MongoFields, MongoSettings
+from kaa_epr.embedded import MongoServer
+from kaa_epr.store import Store, StoreOverloaded, StoreTimeout, StoreUnavailable, open_store
+from kaa_epr.store.api import MAX_IDS
+from kaa_epr.store.base import MongoStore
+from kaa_epr.store.errors import StoreSettingsRefused
+from kaa_epr.store.options import APP_NAME
+
+DRIVERS = ("motor", "pymongo")
+TIME_LIMIT = 5.0
+
+
+@asynccontextmanager
+async def opened(mongo: MongoSettings, seconds: float) -> AsyncIterator[Store]:
+    store = open_store(mongo, StoreSettings(timeout=seconds))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture(params=DRIVERS)
+def mongo(request: pytest.FixtureRequest, mongod: MongoServer, mongo_database: str) -> MongoSettings:
+    return MongoSettings(uri=mongod.uri, database=mongo_database, driver=request.param)
+
+
+@pytest.fixture
+async def store(mongo: MongoSettings) -> AsyncIterator[Store]:
+    async with opened(mongo, TIME_LIMIT) as store:
+        yield store
+
+
+@pytest.fixture
+def collection(mongod: MongoServer, mongo_database: str) -> Any:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        yield client[mongo_database].endpoints
+
+
+def decoded(batches: list[bytes]) -> dict[str, dict[str, Any]]:
+    return {document["_id"]: document for batch in batches for document in bson.decode_all(batch)}
+
+
+async def all_ended(store: Store) -> None:
+    """Waits for what nobody else waits for any more."""
+    assert isinstance(store, MongoStore)
+    if store._operations:
+        await asyncio.wait(store._operations)
+
+
+async def test_existing_ids_come_back_and_missing_ones_do_not(store: Store, collection: Any) -> None:
+    collection.insert_many(
+        [{"_id": f"e{i}", "metadata": [{"key": "k", "value": i}], "version": i} for i in range(300)]
+    )
+    wanted = [f"e{i}" for i in range(0, 300, 3)]
+    found = decoded(await store.load([*wanted, "missing", "e-1"], TIME_LIMIT))
+    assert sorted(found) == sorted(wanted)
+    assert found["e3"] == {"_id": "e3", "metadata": [{"key": "k", "value": 3}], "version": 3}
+
+
+async def test_nothing_found_is_no_batch(store: Store) -> None:
+    assert await store.load(["nobody"], TIME_LIMIT) == []
+    assert await store.load([], TIME_LIMIT) == []
+
+
+async def test_only_mapped_fields_are_loaded(store: Store, collection: Any) -> None:
+    mapped = {"application_version": "v1", "metadata": [], "version": 1, "deleted_at": None}
+    collection.insert_one({"_id": "e", **mapped, "outbox": [{"event": b"x"}], "created_at": 5, "other": 1})
+    assert decoded(await store.load(["e"], TIME_LIMIT)) == {"e": {"_id": "e", **mapped}}
+
+
+async def test_mapped_names_and_ids_elsewhere(mongo: MongoSettings, collection: Any) -> None:
+    fields = MongoFields(
+        id="endpoint", metadata="data", application_version="app", version="rev", deleted_at="gone"
+    )
+    store = open_store(mongo.model_copy(update={"fields": fields}), StoreSettings())
+    collection.insert_one(
+        {"endpoint": "e", "data": {"a": 1}, "app": "v", "rev": 2, "metadata": "not this one"}
+    )
+    batches = await store.load(["e"], TIME_LIMIT)
+    await store.close()
+    assert bson.decode_all(batches[0]) == [{"endpoint": "e", "data": {"a": 1}, "app": "v", "rev": 2}]
+
+
+async def test_unusable_documents_pass_through_undecoded(store: Store, collection: Any) -> None:
+    # A string that is not UTF-8, which no decoder would take.
+    broken = bson.encode({"_id": "broken", "metadata": [{"key": "k", "value": "XXXX"}]})
+    broken = broken.replace(b"XXXX", b"\xff\xfe\xfd\xfc")
+    raw = collection.with_options(CodecOptions(document_class=bson.raw_bson.RawBSONDocument))
+    raw.insert_one(bson.raw_bson.RawBSONDocument(broken))
+    collection.insert_one({"_id": "fine", "metadata": []})
+    batches = await store.load(["broken", "fine"], TIME_LIMIT)
+    assert broken in b"".join(batches)
+    assert b"fine" in b"".join(batches)
+
+
+async def test_large_documents_come_in_several_batches_and_then_small_ones_again(
+    store: Store, collection: Any
+) -> None:
+    megabytes = 7
+    for i in range(5):
+        collection.insert_one({"_id": f"big{i}", "metadata": {"k": "x" * (megabytes << 20)}})
+    collection.insert_one({"_id": "small", "metadata": {}})
+    ids = [f"big{i}" for i in range(5)]
+    for _ in range(2):
+        batches = await store.load(ids, TIME_LIMIT)
+        assert len(batches) > 1
+        found = decoded(batches)
+        assert sorted(found) == ids
+        assert all(len(document["metadata"]["k"]) == megabytes << 20 for document in found.values())
+    for _ in range(2):
+        assert list(decoded(await store.load(["small", "none"], TIME_LIMIT))) == ["small"]
+    open_cursors = collection.database.client.admin.command("serverStatus")["metrics"]["cursor"]["open"]
+    assert open_cursors["total"] == 0
+
+
+async def test_a_document_of_full_size(store: Store, collection: Any) -> None:
+    overhead = len(bson.encode({"_id": "max", "metadata": {"k": ""}}))
+    collection.insert_one({"_id": "max", "metadata": {"k": "x" * ((16 << 20) - overhead)}})
+    (batch,) = await store.load(["max"], TIME_LIMIT)
+    assert len(batch) == 16 << 20
+
+
+async def test_the_most_and_longest_ids_fit(store: Store) -> None:
+    assert await store.load([f"{i:05d}" + "x" * 4091 for i in range(MAX_IDS)], TIME_LIMIT) == []
+    with pytest.raises(ValueError, match="at most"):
+        await store.load(["x"] * (MAX_IDS + 1), TIME_LIMIT)
+
+
+async def test_a_cancelled_waiter_leaves_the_connection_alone(
+    store: Store, collection: Any, mongod: MongoServer
+) -> None:
+    collection.insert_many([{"_id": f"e{i}", "metadata": {"k": "x" * 100_000}} for i in range(100)])
+    ids = [f"e{i}" for i in range(100)]
+    await store.load(ids, TIME_LIMIT)
+    status = collection.database.client.admin
+    created = status.command("serverStatus")["connections"]["totalCreated"]
+    cancelled = 0
+    for step in range(40):
+        load = asyncio.create_task(store.load(ids, TIME_LIMIT))
+        # A few turns of the loop: at another point of the operation every time.
+        for _ in range(step):
+            await asyncio.sleep(0)
+        load.cancel()
+        (outcome,) = await asyncio.gather(load, return_exceptions=True)
+        cancelled += isinstance(outcome, asyncio.CancelledError)
+        await all_ended(store)
+    assert cancelled >= 10
+    assert sorted(decoded(await store.load(ids, TIME_LIMIT))) == sorted(ids)
+    assert status.command("serverStatus")["connections"]["totalCreated"] == created
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """A mongod that can be told to fail."""
+    options = ("--setParameter", "enableTestCommands=1")
+    with MongoServer(tmp_path_factory.mktemp("faulty"), options=options) as server:
+        yield server
+
+
+@pytest.fixture(params=DRIVERS)
+async def impatient(request: pytest.FixtureRequest, faulty: MongoServer) -> AsyncIterator[Store]:
+    """A store whose loads take at most a third of a second, and one document in it."""
+    with MongoClient[dict[str, Any]](faulty.uri) as client:
+        client.epr.endpoints.replace_one({"_id": "e"}, {"metadata": {}}, upsert=True)
+    async with opened(MongoSettings(uri=faulty.uri, driver=request.param), 0.3) as store:
+        await store.ping(TIME_LIMIT)
+        yield store
+
+
+def fail(server: MongoServer, **data: Any) -> None:
+    """Makes the next find of ours fail in the given way."""
+    with MongoClient[dict[str, Any]](server.uri) as client:
+        client.admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": {"times": 1},
+                "data": {"failCommands": ["find"], "appName": APP_NAME, **data},
+            }
+        )
+
+
+def our_connections(server: MongoServer) -> set[int]:
+    with MongoClient[dict[str, Any]](server.uri) as client:
+        running = client.admin.aggregate([{"$currentOp": {"idleConnections": True, "allUsers": True}}])
+        return {op["connectionId"] for op in running if op.get("appName") == APP_NAME}
+
+
+async def test_a_late_answer_is_read_so_the_connection_lives_on(
+    impatient: Store, faulty: MongoServer
+) -> None:
+    before = our_connections(faulty)
+    fail(faulty, blockConnection=True, blockTimeMS=500)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(StoreTimeout, match=r"0\.3 s"):
+        await impatient.load(["e"], 0.3)
+    assert asyncio.get_running_loop().time() - began < 0.45
+    assert impatient.abandoned == 1
+    await all_ended(impatient)
+    assert impatient.abandoned == 0
+    assert len(await impatient.load(["e"], TIME_LIMIT)) == 1
+    assert our_connections(faulty) == before
+
+
+async def test_so_many_operations_may_be_left_behind(impatient: Store, faulty: MongoServer) -> None:
+    most = StoreSettings().max_loads
+    with MongoClient[dict[str, Any]](faulty.uri) as client:
+        data = {"failCommands": ["find"], "appName": APP_NAME, "blockConnection": True, "blockTimeMS": 600}
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": most}, "data": data})
+    loads = [impatient.load(["e"], 0.2) for _ in range(most)]
+    outcomes = await asyncio.gather(*loads, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StoreTimeout] * most
+    with pytest.raises(StoreOverloaded, match=f"{most} operations"):
+        await impatient.load(["e"], 0.2)
+    await all_ended(impatient)
+    assert len(await impatient.load(["e"], TIME_LIMIT)) == 1
+
+
+async def test_a_lost_connection_costs_no_load(impatient: Store, faulty: MongoServer) -> None:
+    fail(faulty, closeConnection=True)
+    assert len(await impatient.load(["e"], TIME_LIMIT)) == 1
+
+
+async def test_what_the_server_answered_is_not_repeated(impatient: Store, faulty: MongoServer) -> None:
+    with MongoClient[dict[str, Any]](faulty.uri) as client:
+        data = {"failCommands": ["find"], "appName": APP_NAME, "errorCode": 10107}
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data})
+        with pytest.raises((StoreUnavailable, StoreTimeout)) as caught:
+            await impatient.load(["e"], TIME_LIMIT)
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    assert "full error" not in str(caught.value)
+    assert "clusterTime" not in str(caught.value)
+
+
+async def test_a_refusal_names_the_code_and_no_values(impatient: Store, faulty: MongoServer) -> None:
+    fail(faulty, errorCode=13)
+    with pytest.raises(StoreUnavailable, match=r"load was refused with Unauthorized \(code 13\)"):
+        await impatient.load(["e"], TIME_LIMIT)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_new_term_of_the_primary_costs_no_load_and_is_told_once(
+    driver: Any, faulty: MongoServer
+) -> None:
+    changes: list[None] = []
+    async with opened(MongoSettings(uri=faulty.uri, driver=driver), 20) as store:
+        store.on_primary_changed(lambda: changes.append(None))
+        await store.ping(20)
+        assert not changes
+        with MongoClient[dict[str, Any]](faulty.uri) as client:
+            client.admin.command({"replSetStepDown": 1, "force": True})
+        await store.ping(20)
+        await store.ping(20)
+        assert len(changes) == 1
+
+
+async def test_nothing_is_listening() -> None:
+    for driver in DRIVERS:
+        mongo = MongoSettings(uri="mongodb://user:hush@127.0.0.1:1/", driver=driver)
+        async with opened(mongo, 0.2) as store:
+            began = asyncio.get_running_loop().time()
+            with pytest.raises((StoreUnavailable, StoreTimeout)) as caught:
+                await store.load(["e"], 0.2)
+            assert asyncio.get_running_loop().time() - began < 0.4
+        assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://user:hu:sh@host/",
+        "mongodb://user:hush@/",
+        "mongodb://user:hush@host:70000/",
+        "mongodb://host/?authMechanism=hush",
+        "mongodb://user:hush@host/?maxPoolSize=hush",
+        "mongodb+srv://user:hush@host:27017/",
+    ],
+)
+async def test_refused_settings_do_not_tell_the_password(driver: Any, uri: str) -> None:
+    with pytest.raises(StoreSettingsRefused) as caught:
+        open_store(MongoSettings(uri=uri, driver=driver), StoreSettings())
+    assert "hush" not in repr(caught.value)
+    assert caught.value.__suppress_context__
