@@ -24,6 +24,7 @@ pub struct Spans {
 pub struct Coherence {
     spans: Spans,
     epoch: u32,
+    connected: bool,
     hearing: bool,
     settled_at_ms: u64,
     foreign: Settling,
@@ -35,6 +36,7 @@ impl Coherence {
         Self {
             spans,
             epoch: 0,
+            connected: false,
             hearing: false,
             settled_at_ms: 0,
             foreign: Settling::new(seed),
@@ -58,6 +60,7 @@ impl Coherence {
 
     /// A connection was made: nothing survives the gap (rule 3).
     pub fn connected(&mut self, cluster: bool, mono_ms: u64) {
+        self.connected = true;
         self.hearing = false;
         self.settled_at_ms = if cluster {
             mono_ms.saturating_add(self.spans.settle_ms)
@@ -69,13 +72,15 @@ impl Coherence {
 
     /// The connection is gone, and with it every event from now on.
     pub fn disconnected(&mut self) {
+        self.connected = false;
         self.hearing = false;
         self.new_epoch();
     }
 
     /// The event subscriptions were confirmed, or one of them was refused or ended (rule 4); returns whether
-    /// anything changed.
+    /// anything changed. A confirmation that comes when its connection is gone is none.
     pub fn ears(&mut self, hearing: bool) -> bool {
+        let hearing = hearing && self.connected;
         let changed = self.hearing != hearing;
         if changed {
             self.hearing = hearing;

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::frame::PublishLen;
+
 /// Bounds of what is held while no connection is up.
 #[derive(Clone, Copy, Debug)]
 pub struct HoldBounds {
@@ -23,6 +25,7 @@ pub struct Deadline {
 #[derive(Debug)]
 struct Held {
     frame: Box<[u8]>,
+    len: PublishLen,
     deadline: Deadline,
 }
 
@@ -65,13 +68,14 @@ impl Output {
         std::mem::take(&mut self.dropped)
     }
 
-    /// A connection is up: what was held and is still in time becomes ready.
-    pub fn link_up(&mut self, wall_ms: i64, mono_ms: u64) {
+    /// A connection is up: what was held, is still in time and `fits` this server becomes ready. A server closes
+    /// the connection over a frame beyond its limits, so what only another one would have taken is dropped.
+    pub fn link_up(&mut self, wall_ms: i64, mono_ms: u64, fits: impl Fn(PublishLen) -> bool) {
         self.up = true;
         self.ready.clear();
         self.held_bytes = 0;
         for held in self.held.drain(..) {
-            if held.deadline.passed(wall_ms, mono_ms) {
+            if held.deadline.passed(wall_ms, mono_ms) || !fits(held.len) {
                 self.dropped += 1;
             } else {
                 self.ready.extend_from_slice(&held.frame);
@@ -86,7 +90,13 @@ impl Output {
     }
 
     /// Makes one frame: straight into the ready bytes, or held until a connection is up.
-    pub fn frame(&mut self, wall_deadline_ms: Option<i64>, mono_ms: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn frame(
+        &mut self,
+        len: PublishLen,
+        wall_deadline_ms: Option<i64>,
+        mono_ms: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         if self.up {
             write(&mut self.ready);
             return;
@@ -107,6 +117,7 @@ impl Output {
         self.held_bytes += frame.len();
         self.held.push_back(Held {
             frame: frame.into(),
+            len,
             deadline,
         });
     }

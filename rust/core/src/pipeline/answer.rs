@@ -194,11 +194,12 @@ impl Sender<'_> {
         if len.total() > self.link.max_payload {
             return false;
         }
-        self.output.frame(envelope.deadline_ms, self.now.mono_ms, |out| {
-            publish(out, envelope.reply, traceparent, len, |out| {
-                response.encode(envelope.revision, out)
+        self.output
+            .frame(len, envelope.deadline_ms, self.now.mono_ms, |out| {
+                publish(out, envelope.reply, traceparent, len, |out| {
+                    response.encode(envelope.revision, out)
+                });
             });
-        });
         self.stats.answered(response.status);
         true
     }

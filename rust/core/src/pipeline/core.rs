@@ -8,7 +8,8 @@ use super::{Config, Now};
 use crate::cache::{Cache, Lookup};
 use crate::coherence::Coherence;
 use crate::entry::{self, Entry, Stored};
-use crate::epmmp::get_request::{self, GetRequest};
+use crate::epmmp::get_request::{self, GetRequest, Shape};
+use crate::epmmp::get_response::Revision;
 use crate::events::{self, EventKind};
 use crate::frame::{HeaderName, Kind, Message, header};
 use crate::limits::{FEED_OUTPUT_LIMIT, MAX_BUGS, MAX_PAYLOAD};
@@ -125,7 +126,11 @@ impl Core {
         let request = match get_request::decode(message.payload) {
             Ok(request) => request,
             Err(malformed) => {
-                let revision = self.config.default_revision;
+                let revision = match malformed.shape {
+                    Some(Shape::WithFlag { .. }) => Revision::Three,
+                    Some(Shape::Plain) => self.config.plain_revision,
+                    None => self.config.default_revision,
+                };
                 let envelope = Envelope::of_malformed(&malformed, message.reply, traceparent, revision);
                 let failure = Failure::malformed(malformed.error.cause);
                 return self.desk(now).sender.fail(&envelope, failure);
@@ -283,6 +288,7 @@ impl Core {
     fn landed(&mut self, id: &str, landing: Landing, document: &[u8], now: Now) -> bool {
         match entry::from_bson(document, &self.config.mapping) {
             Ok(Stored::Endpoint(entry)) => {
+                self.unknown.remove(id);
                 self.answer_all(landing.waiters, Outcome::Found(&entry), now);
                 let stored = landing
                     .cacheable
@@ -296,13 +302,17 @@ impl Core {
             }
             Err(_) => {
                 self.stats.count.unusable_documents += 1;
+                self.cache.remove(id);
+                self.unknown.remove(id);
                 self.answer_all(landing.waiters, Outcome::Failed(Failure::UNUSABLE), now);
                 false
             }
         }
     }
 
+    /// The store has no such endpoint, which takes the place of what was cached before.
     fn landed_unknown(&mut self, id: &str, landing: Landing, now: Now) {
+        self.cache.remove(id);
         self.answer_all(landing.waiters, Outcome::Failed(Failure::NOT_FOUND), now);
         let epoch = self.coherence.epoch();
         let stored = landing
@@ -404,7 +414,9 @@ impl Core {
         self.coherence.connected(cluster, now.mono_ms);
         self.stats.flushed(FlushCause::Connection);
         self.park.cut_all();
-        self.output.link_up(now.wall_ms, now.mono_ms);
+        self.output.link_up(now.wall_ms, now.mono_ms, |len| {
+            len.total() <= max_payload && (headers || len.headers == 0)
+        });
         self.count_dropped();
     }
 
