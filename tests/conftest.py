@@ -11,6 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from kaa_epr.embedded import MongoServer, NatsServer, start_mongod, start_nats
+from tests.support.command import Served, serve_embedded
 
 SEED = int(os.environ.get("KAA_EPR_TEST_SEED", str(secrets.randbits(32))))
 
@@ -56,3 +57,11 @@ def mongo_database(mongod: MongoServer) -> Iterator[str]:
 def instance_name() -> str:
     """A service instance name that no other test uses, so that tests can share a nats-server."""
     return f"epr{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="session")
+def embedded_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """``kaa-epr serve --embedded`` with the sample endpoints, as ``make run`` starts it."""
+    service = serve_embedded(tmp_path_factory.mktemp("embedded"))
+    yield service
+    assert service.stop() == 0, service.log_file.read_text()
