@@ -12,6 +12,8 @@ SOCKET_GRACE: Final = 0.5
 """Seconds the socket waits beyond ``store.timeout``. The server stops a load itself at ``store.timeout``
 (maxTimeMS); reading its refusal keeps the connection, where a socket time-out would close it and make a slow
 server slower by a storm of handshakes."""
+_LEAST_CONNECT_MS: Final = 2_000
+"""Heartbeats have this limit too: a strict ``store.timeout`` must not make a healthy server look dead."""
 
 
 def client_options(mongo: MongoSettings, store: StoreSettings) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def client_options(mongo: MongoSettings, store: StoreSettings) -> dict[str, Any]
     options: dict[str, Any] = {
         "appname": APP_NAME,
         "serverSelectionTimeoutMS": limit_ms,
-        "connectTimeoutMS": limit_ms,
+        "connectTimeoutMS": max(limit_ms, _LEAST_CONNECT_MS),
         "waitQueueTimeoutMS": limit_ms,
         "socketTimeoutMS": limit_ms + round(SOCKET_GRACE * 1000),
         "maxPoolSize": mongo.max_pool_size,
