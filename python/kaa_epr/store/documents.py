@@ -26,6 +26,7 @@ MAX_DOCUMENT: Final = 16 * 1024 * 1024
 """Bytes of one document; MongoDB's own limit."""
 MAX_DEPTH: Final = 100
 """Levels of nesting that MongoDB supports, the document itself included."""
+_MAX_SHOWN: Final = 120
 METADATA_LEVELS: Final = 3
 """The document, the array and its item come before a metadata value."""
 
@@ -38,12 +39,19 @@ class DocumentInvalid(StoreError):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)
-        self.field = field
+        self.field = _shown(field)
         self.reason = reason
 
     def message(self) -> str:
         """``field: reason``."""
         return f"{self.field}: {self.reason}"
+
+
+def _shown(path: str) -> str:
+    """A path that fits into a line: names in metadata may be long, and hold anything."""
+    if not path.isprintable():
+        path = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
+    return path if len(path) <= _MAX_SHOWN else path[:_MAX_SHOWN] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,7 @@ def _check_name(name: str, text: str) -> None:
 
 def _check_key(path: str, key: str) -> None:
     if "\0" in key:
-        raise DocumentInvalid(path.replace("\0", "\\0"), "the name holds a NUL character")
+        raise DocumentInvalid(path, "the name holds a NUL character")
     _check_text(path, key)
 
 
@@ -134,8 +142,7 @@ def _check_text(path: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        shown = path.encode(errors="backslashreplace").decode()
-        raise DocumentInvalid(shown, "holds half a surrogate pair, which UTF-8 cannot") from None
+        raise DocumentInvalid(path, "holds half a surrogate pair, which UTF-8 cannot") from None
 
 
 def _check_value(path: str, value: Any, depth: int) -> None:

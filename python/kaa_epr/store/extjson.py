@@ -60,6 +60,9 @@ def from_plain(value: Any, path: str, depth: int = METADATA_LEVELS + 1) -> Any:
     converted = {key: from_plain(below, f"{path}.{key}", depth + 1) for key, below in value.items()}
     if not is_special(converted):
         return converted
+    if converted.get("$oid", "") is None:
+        # json_util would invent one, another at every import.
+        raise DocumentInvalid(path, "not valid Extended JSON (no ObjectId)")
     try:
         return json_util.object_hook(converted, _OPTIONS)
     except (BSONError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
