@@ -200,6 +200,7 @@ impl Sender<'_> {
                     response.encode(envelope.revision, out)
                 });
             });
+        self.stats.count.held_dropped += self.output.take_dropped();
         self.stats.answered(response.status);
         true
     }
