@@ -58,6 +58,12 @@ def double(value: float) -> Raw:
     return Raw(1, struct.pack("<d", value))
 
 
+def code_with_scope(code: str, scope: list[tuple[str, Raw]]) -> Raw:
+    """A program text with its variables."""
+    body = bson_string(code) + document(scope)
+    return Raw(15, struct.pack("<i", len(body) + 4) + body)
+
+
 NULL = Raw(10, b"")
 
 _words = st.text(max_size=8)
@@ -114,9 +120,7 @@ def _decimals() -> st.SearchStrategy[Raw]:
 
 def _containers(inner: st.SearchStrategy[Raw]) -> st.SearchStrategy[Raw]:
     pairs = st.lists(st.tuples(keys, inner), max_size=4)
-    scopes = st.builds(lambda code, scope: bson_string(code) + document(scope), _words, pairs).map(
-        lambda body: Raw(15, struct.pack("<i", len(body) + 4) + body)
-    )
+    scopes = st.builds(code_with_scope, _words, pairs)
     references = st.builds(
         lambda name, ident, database, more: Raw(
             3, document([*more[:1], ("$ref", text(name)), ("$id", ident), *database, *more[1:]])
@@ -208,11 +212,15 @@ def relength(data: bytes) -> bytes:
     return struct.pack("<i", len(data)) + data[4:]
 
 
-def oracle_json(value: bytes) -> Any:
+DECODING: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(
+    datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO
+)
+PRINTING = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.RELAXED, datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO
+)
+
+
+def oracle_json(wrapped: bytes) -> str:
     """JSON text of the field ``v`` of a document, as `bson.json_util` prints it; raises what it raises."""
-    options = json_util.JSONOptions(
-        json_mode=json_util.JSONMode.RELAXED, datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO
-    )
-    codec = bson.CodecOptions(datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO)
-    decoded = bson.decode(value, codec)["v"]
-    return json_util.dumps(decoded, json_options=options, ensure_ascii=False, separators=(",", ":"))
+    value = bson.decode(wrapped, DECODING)["v"]
+    return json_util.dumps(value, json_options=PRINTING, ensure_ascii=False, separators=(",", ":"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -265,9 +265,6 @@ class Twins(RuleBasedStateMachine):
         assert self.both("take_bugs") == []
 
 
-Twins.TestCase.settings = settings(
-    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.filter_too_much]
-)
 TestTwins = pytest.mark.skipif(not RUST, reason="the extension is not built")(Twins.TestCase)
 
 
