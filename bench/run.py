@@ -21,7 +21,7 @@ from bench import machine, render
 from bench.contenders import Contender, ContenderFailed, Skipped, contender, instance
 from bench.generator import ROOT, Generator, GeneratorFailed
 from bench.results import FORMAT, RESULTS, Results
-from bench.scenarios import SCENARIOS, Scenario, quick
+from bench.scenarios import OURS, SCENARIOS, Scenario, quick
 from bench.servers import Servers
 
 WORK: Final = ROOT / "bench" / "work"
@@ -95,8 +95,8 @@ class _Bench:
                     continue
                 rounds[one.name].append(report)
                 _say(f"  {number + 1} {_line(one, report)}")
-                if not report["ok"]:
-                    self._fail(f"{scenario.name}, {one.name}: wrong answers: {report['faults']}")
+                if wrong := _wrong(one, report["faults"]):
+                    self._fail(f"{scenario.name}, {one.name}: wrong answers: {wrong}")
         described = {one.name: {"title": one.title, "rounds": rounds[one.name]} for one in contenders}
         return {"title": scenario.title, "options": scenario.options(), "contenders": described}
 
@@ -134,6 +134,12 @@ def _prepared(names: list[str], work: Path) -> tuple[dict[str, Contender], list[
             _say(str(reason))
             skipped.append(str(reason))
     return contenders, skipped
+
+
+def _wrong(one: Contender, faults: dict[str, int]) -> dict[str, int]:
+    """Faults that spoil the figures; a peer may lose gets in an open loop that is beyond it."""
+    forgiven = set() if one.name.startswith(OURS) else {"lost", "late"}
+    return {kind: count for kind, count in faults.items() if count and kind not in forgiven}
 
 
 def _line(one: Contender, report: dict[str, Any]) -> str:

@@ -55,12 +55,20 @@ impl Figures {
         })
     }
 
+    /// Counts a get given up at `now`: leaving it out would flatter whoever loses the slowest.
+    pub fn add_lost(&mut self, plan: &Plan, origin: Instant, now: Instant) {
+        self.add_latency(plan, origin, now);
+    }
+
+    fn add_latency(&mut self, plan: &Plan, origin: Instant, now: Instant) {
+        if (plan.start..plan.end).contains(&origin) {
+            self.latency.saturating_record((now - origin).as_nanos() as u64);
+        }
+    }
+
     /// Counts an answer that came at `arrival`.
     pub fn add(&mut self, plan: &Plan, settled: &Settled, arrival: Instant) {
-        if (plan.start..plan.end).contains(&settled.get.origin) {
-            self.latency
-                .saturating_record((arrival - settled.get.origin).as_nanos() as u64);
-        }
+        self.add_latency(plan, settled.get.origin, arrival);
         if !(plan.start..plan.end).contains(&arrival) {
             return;
         }

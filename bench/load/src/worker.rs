@@ -170,7 +170,10 @@ impl<'a> Worker<'a> {
             self.answers(|settled| figures.add(plan, settled, arrival))?;
             if now >= sweep {
                 let lost = &mut self.judge.faults.lost;
-                self.book.expire(now - self.args.timeout, |_| *lost += 1);
+                self.book.expire(now - self.args.timeout, |get| {
+                    *lost += 1;
+                    figures.add_lost(plan, get.origin, now);
+                });
                 sweep = now + SWEEP;
             }
         }

@@ -1,0 +1,1 @@
+"""Realistic mixes of gets and updates, by locust."""
