@@ -152,6 +152,14 @@ def metadata_updated(originator: str = ANY) -> str:
     return event(originator, "endpoint", "metadata", "updated")
 
 
+# --- our own: schemas/coherence/README.md -----------------------------------------------------------------
+
+
+def heartbeat(originator: str = ANY) -> str:
+    """Heartbeats of the writers of one register; outside of the events, which others may subscribe to whole."""
+    return f"kaa.v1.coherence.{_check_pattern('originator', originator)}.heartbeat"
+
+
 # --- 17/SCMP, 18/EFE, 24/EPRMP --------------------------------------------------------------------------
 
 
