@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from hashlib import blake2b
 from typing import Final, Generic, TypeVar
-from zlib import crc32
 
 from cachetools import LRUCache
 
@@ -46,7 +46,7 @@ class BoundedCache(Generic[V]):
     def __init__(self, max_bytes: int, max_age_ms: int, seed: int) -> None:
         self._lru: _Lru[V] = _Lru(max_bytes)
         self._max_age_ms = max_age_ms
-        self._seed = seed & 0xFFFF_FFFF
+        self._key = seed.to_bytes(16, "little", signed=True)
 
     def __len__(self) -> int:
         return len(self._lru)
@@ -90,5 +90,5 @@ class BoundedCache(Generic[V]):
 
     def _age(self, endpoint_id: str) -> int:
         """The age bound, up to a tenth less by the ID, so that what was loaded together ages apart."""
-        spread = crc32(endpoint_id.encode(), self._seed)
-        return self._max_age_ms - (self._max_age_ms // 10 * spread >> 32)
+        digest = blake2b(endpoint_id.encode(), digest_size=4, key=self._key).digest()
+        return self._max_age_ms - (self._max_age_ms // 10 * int.from_bytes(digest, "little") >> 32)
