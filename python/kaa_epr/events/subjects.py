@@ -156,7 +156,7 @@ def metadata_updated(originator: str = ANY) -> str:
 
 
 def heartbeat(originator: str = ANY) -> str:
-    """Heartbeats of the writers of one register; outside of the events, which others may subscribe to whole."""
+    """Heartbeats of a register's writers; not among the events, which others may subscribe to whole."""
     return f"kaa.v1.coherence.{_check_pattern('originator', originator)}.heartbeat"
 
 

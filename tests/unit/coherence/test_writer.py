@@ -8,6 +8,7 @@ import nats.errors
 import pytest
 
 from kaa_epr.events import writer
+from kaa_epr.events.subjects import InvalidSubjectToken
 from kaa_epr.events.writer import LEAVING, SEQ, VERSION, WRITER, Heartbeats, WriterNumbers
 
 SUBJECT = "kaa.v1.coherence.epr.heartbeat"
@@ -30,7 +31,7 @@ def test_every_start_is_another_writer() -> None:
 
 
 def test_an_instance_name_that_is_no_token_is_refused() -> None:
-    with pytest.raises(writer.subjects.InvalidSubjectToken):
+    with pytest.raises(InvalidSubjectToken):
         WriterNumbers("a.b").heartbeat()
 
 
