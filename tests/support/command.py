@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from kaa_epr.embedded.process import ServerProcess
+
 PROGRAM: Final = Path(sys.executable).with_name("kaa-epr")
-READY: Final = "Ctrl-C stops everything"
-"""Printed by ``serve --embedded`` once gets are answered."""
+READY: Final = re.compile(r'"event": "serving"')
+HINTED: Final = re.compile("Ctrl-C stops everything")
+"""The end of what ``serve --embedded`` prints once gets are answered."""
+START_TIMEOUT: Final = 60.0
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -32,32 +38,21 @@ def run(
 
 
 class Served:
-    """``kaa-epr serve`` while it runs."""
+    """``kaa-epr serve`` while it runs, its standard output and its log in one."""
 
     def __init__(
         self, arguments: Sequence[str], ready_file: Path, env: Mapping[str, str] | None = None
     ) -> None:
+        ready_file.parent.mkdir(parents=True, exist_ok=True)
         self.ready_file = ready_file
-        self.said: list[str] = []
-        """Its standard output until it was ready."""
-        self.log_file = ready_file.with_suffix(".log")
-        with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
-                [PROGRAM, "serve", *arguments, "--ready-file", str(ready_file)],
-                env=environment(env),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        argv: list[str | Path] = [PROGRAM, "serve", *arguments, "--ready-file", ready_file]
+        self.process = ServerProcess("kaa-epr", argv, ready_file.with_suffix(".log"), environment(env))
+        self.process.start()
 
-    def wait_ready(self) -> Self:
-        """Returns once an embedded service says that it serves; fails with its log if it ends before."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
-            if READY in line:
-                return self
-        raise AssertionError(f"ended with {self.process.wait()}: {self.log_file.read_text()}")
+    def wait_ready(self, sign: re.Pattern[str] = READY) -> Self:
+        """Returns once it says that gets are answered; fails with its last lines if it ends before."""
+        self.process.wait_for(sign, START_TIMEOUT)
+        return self
 
     @property
     def ready(self) -> dict[str, Any]:
@@ -71,20 +66,13 @@ class Served:
         ready = self.ready
         return {"KAA_EPR__NATS__SERVERS": ready["nats"], "KAA_EPR__MONGO__URI": ready["mongo"]}
 
-    def stop(self) -> int:
-        """SIGTERM; the exit status."""
-        self.process.terminate()
-        return self.end()
-
-    def end(self) -> int:
-        """Waits for the end; the exit status."""
-        assert self.process.stdout is not None
-        self.process.stdout.read()
-        self.process.stdout.close()
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Sends a signal and waits for the end; the exit status."""
+        self.process.signal(number)
         return self.process.wait()
 
 
 def serve_embedded(directory: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Served:
     """A service with its own servers and data below ``directory``, once gets are answered."""
     given = ("--embedded", "--data-dir", str(directory / "data"), "--set", "management.port=0", *arguments)
-    return Served(given, directory / "ready.json", env).wait_ready()
+    return Served(given, directory / "ready.json", env).wait_ready(HINTED)

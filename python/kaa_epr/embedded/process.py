@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -38,10 +38,18 @@ class ServerProcess:
     that forked it ends (prctl(2), PR_SET_PDEATHSIG).
     """
 
-    def __init__(self, name: str, argv: Sequence[str | Path], log_file: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        log_file: Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """``env`` replaces the environment; None: ours."""
         self.name = name
         self.argv = [str(part) for part in argv]
         self.log_file = log_file
+        self._env = env
         self._popen: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._heard = threading.Condition()
@@ -68,6 +76,7 @@ class ServerProcess:
         # A session of its own: Ctrl-C in the terminal is for kaa-epr, which then stops its servers in order.
         self._popen = subprocess.Popen(
             [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *self.argv],
+            env=self._env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -124,10 +133,18 @@ class ServerProcess:
         with self._heard:
             self._tail.clear()
 
+    def wait(self) -> int:
+        """Wait for its end, as long as that takes; the exit status, negative for a signal."""
+        return self._reap()
+
+    def lines(self) -> list[str]:
+        """The last lines it printed."""
+        with self._heard:
+            return list(self._tail)
+
     def printed(self, pattern: re.Pattern[str]) -> bool:
         """Whether one of the last lines matches."""
-        with self._heard:
-            return any(pattern.search(line) for line in self._tail)
+        return any(pattern.search(line) for line in self.lines())
 
     def __enter__(self) -> Self:
         self.start()
@@ -136,12 +153,13 @@ class ServerProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _reap(self) -> None:
+    def _reap(self) -> int:
         assert self._popen is not None
         assert self._reader is not None
-        self._popen.wait()
+        status = self._popen.wait()
         self._reader.join()
         self._popen = None
+        return status
 
     def _failure(self, reason: str) -> ServerFailed | LibraryMissing:
         tail = tuple(self._tail)
