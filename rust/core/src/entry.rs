@@ -15,12 +15,16 @@
 //! With a 36-byte id, 300 bytes of JSON in 10 fields, a 15-byte application version and a 4-byte eTag that is
 //! 393 bytes: 57 beside id and JSON.
 
+mod index;
 mod stored;
 
 pub use crate::bson::documents;
 pub use stored::{FieldMapping, Stored, from_bson, id_of};
 
+pub(crate) use index::{Fields, tag};
+
 use crate::error::DocumentError;
+use index::{NARROW_BYTES, NARROW_MAX, WIDE_BYTES, number, put_number};
 use std::fmt;
 use std::ops::Range;
 
@@ -31,9 +35,6 @@ const HAS_APP_VERSION: u8 = 2;
 const FIXED: usize = 2;
 /// Numbers before the tags.
 const NUMBERS: usize = 3;
-const NARROW_BYTES: usize = 2;
-const WIDE_BYTES: usize = 5;
-const NARROW_MAX: usize = (1 << (7 * NARROW_BYTES)) - 1;
 
 /// Bytes that an allocation costs beside its content: glibc's chunk header, rounded up to 16 bytes.
 const ALLOCATION_HEADER: usize = 8;
@@ -58,21 +59,6 @@ pub struct Parts<'a> {
     pub json: &'a str,
     /// For every member of it, in order: the key, and where its opening quote stands in `json`.
     pub fields: &'a [(&'a str, usize)],
-}
-
-/// A byte of 7 bits that equal keys have in common and most unequal ones have not.
-#[inline]
-pub(crate) fn tag(key: &str) -> u8 {
-    let bytes = key.as_bytes();
-    let (first, last) = (
-        bytes.first().copied().unwrap_or(0),
-        bytes.last().copied().unwrap_or(0),
-    );
-    let middle = bytes.get(bytes.len() / 2).copied().unwrap_or(0);
-    let length = bytes.len() as u8;
-    let mixed =
-        length.wrapping_mul(29) ^ first.wrapping_mul(5) ^ middle.wrapping_mul(11) ^ last.wrapping_mul(59);
-    mixed & 0x7F
 }
 
 impl Entry {
@@ -100,12 +86,10 @@ impl Entry {
         let size = index + rest.iter().map(|part| part.len()).sum::<usize>();
 
         let mut text = String::with_capacity(size);
-        let has_app_version = if parts.app_version.is_some() {
-            HAS_APP_VERSION
-        } else {
-            0
-        };
-        text.push(char::from(has_app_version | (u8::from(wide) * WIDE)));
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        text.push(char::from(
+            flag(wide, WIDE) | flag(parts.app_version.is_some(), HAS_APP_VERSION),
+        ));
         text.push(char::from(etag.len() as u8));
         numbers
             .into_iter()
@@ -113,7 +97,7 @@ impl Entry {
         parts
             .fields
             .iter()
-            .for_each(|(key, _)| text.push(char::from(tag(key))));
+            .for_each(|(key, _)| text.push(char::from(tag(key.as_bytes()))));
         parts
             .fields
             .iter()
@@ -179,7 +163,7 @@ impl Entry {
             tags: self.part(layout.tags..layout.starts).as_bytes(),
             starts: self.part(layout.starts..layout.id).as_bytes(),
             width: layout.width,
-            json: self.part(layout.json..self.text.len()),
+            json: self.part(layout.json..self.text.len()).as_bytes(),
         }
     }
 
@@ -237,61 +221,6 @@ struct Layout {
     app_version: usize,
     etag: usize,
     json: usize,
-}
-
-/// The members of an entry's JSON object, in stored order.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fields<'a> {
-    /// The [`tag`] of every key.
-    pub(crate) tags: &'a [u8],
-    starts: &'a [u8],
-    width: usize,
-    /// The whole object.
-    pub(crate) json: &'a str,
-}
-
-impl<'a> Fields<'a> {
-    #[inline]
-    pub(crate) const fn len(&self) -> usize {
-        self.tags.len()
-    }
-
-    /// Where a member's opening quote stands.
-    #[inline]
-    pub(crate) fn start(&self, index: usize) -> usize {
-        number(self.starts, index * self.width, self.width)
-    }
-
-    /// Where a member's value ends: before the next one's comma or the closing brace.
-    #[inline]
-    pub(crate) fn end(&self, index: usize) -> usize {
-        if index + 1 < self.len() {
-            self.start(index + 1) - 1
-        } else {
-            self.json.len() - 1
-        }
-    }
-
-    /// The JSON from behind a key's opening quote.
-    #[inline]
-    pub(crate) fn key_onwards(&self, index: usize) -> &'a str {
-        self.json.get(self.start(index) + 1..).unwrap_or_default()
-    }
-}
-
-#[inline]
-fn number(bytes: &[u8], at: usize, width: usize) -> usize {
-    let groups = bytes.get(at..at + width).unwrap_or_default();
-    groups
-        .iter()
-        .rev()
-        .fold(0, |number, &group| number << 7 | usize::from(group))
-}
-
-fn put_number(text: &mut String, number: usize, width: usize) {
-    for group in 0..width {
-        text.push(char::from((number >> (7 * group)) as u8 & 0x7F));
-    }
 }
 
 #[cfg(test)]
@@ -358,7 +287,7 @@ mod tests {
             .map(|at| &JSON[fields.start(at)..fields.end(at)])
             .collect();
         assert_eq!(text, [r#""a":1"#, r#""bc":"x""#]);
-        assert_eq!(fields.tags, [tag("a"), tag("bc")]);
+        assert_eq!(fields.tags, [tag(b"a"), tag(b"bc")]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn project<'a>(entry: &'a Entry, include: &Include<'_>, scratch: &'a mut Pro
     }
     let len = collect_runs(&fields, scratch);
     Payload::Members {
-        json: fields.json.as_bytes(),
+        json: fields.json,
         runs: &scratch.runs,
         len,
     }
@@ -63,7 +63,7 @@ pub fn project<'a>(entry: &'a Entry, include: &Include<'_>, scratch: &'a mut Pro
 
 /// Compares every name with every key whose tag is the same.
 fn select_by_scan(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Projection) {
-    for name in include {
+    for name in include.bytes() {
         let wanted = tag(name);
         for (field, &tag) in fields.tags.iter().enumerate() {
             if tag == wanted && is_key(fields.key_onwards(field), name, &mut scratch.escaped) {
@@ -76,14 +76,26 @@ fn select_by_scan(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Proj
 
 /// Whether the JSON string whose opening quote was just before `json` is that of `name`.
 #[inline]
-fn is_key(json: &str, name: &str, escaped: &mut String) -> bool {
-    let ends_after = |key: &str| json.strip_prefix(key).is_some_and(|rest| rest.starts_with('"'));
+fn is_key(json: &[u8], name: &[u8], escaped: &mut String) -> bool {
+    // A name that is compared as it is must not have a quote in it, or it could reach beyond the key.
     if is_plain(name) {
-        return ends_after(name);
+        return starts_with_key(json, name);
     }
+    escape(escaped, name);
+    starts_with_key(json, escaped.as_bytes())
+}
+
+/// Whether `json`, which begins behind a key's opening quote, begins with `key` and the closing one.
+#[inline]
+fn starts_with_key(json: &[u8], key: &[u8]) -> bool {
+    json.get(key.len()) == Some(&b'"') && json.starts_with(key)
+}
+
+/// Puts `name` into `escaped` as it stands in JSON.
+#[cold]
+fn escape(escaped: &mut String, name: &[u8]) {
     escaped.clear();
-    put_escaped(escaped, name);
-    ends_after(escaped)
+    put_escaped(escaped, std::str::from_utf8(name).unwrap_or_default());
 }
 
 /// Looks every key up in a set of the names: linear where scanning would be quadratic.
@@ -92,18 +104,17 @@ fn select_by_hash(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Proj
     // Escaped as keys are, so that keys are compared as they stand. Each name took at least a byte to send.
     let mut plain = HashSet::with_capacity_and_hasher(include.len(), scratch.hasher.clone());
     let mut escaped = HashSet::with_hasher(scratch.hasher.clone());
-    for name in include {
+    for name in include.bytes() {
         if is_plain(name) {
             plain.insert(name);
         } else {
-            let mut key = String::new();
-            put_escaped(&mut key, name);
-            escaped.insert(key);
+            escape(&mut scratch.escaped, name);
+            escaped.insert(scratch.escaped.clone().into_bytes());
         }
     }
     for field in 0..fields.len() {
         let key = key_text(fields.key_onwards(field));
-        let found = if key.contains('\\') {
+        let found = if key.contains(&b'\\') {
             escaped.contains(key)
         } else {
             plain.contains(key)
@@ -115,16 +126,12 @@ fn select_by_hash(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Proj
 }
 
 /// The text of a JSON string up to its closing quote.
-fn key_text(json: &str) -> &str {
-    let bytes = json.as_bytes();
+fn key_text(json: &[u8]) -> &[u8] {
     let mut at = 0;
-    while let Some(found) = bytes
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-    {
+    while let Some(found) = memchr::memchr2(b'"', b'\\', json.get(at..).unwrap_or_default()) {
         at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return json.get(..at).unwrap_or_default();
+        if json.get(at) == Some(&b'"') {
+            return &json[..at];
         }
         at += 2; // a backslash and what it escapes
     }
@@ -217,6 +224,22 @@ mod tests {
         );
         assert_eq!(projected(&entry, &["a\\", ""]), r#"{"a\\":1,"":2}"#);
         assert_eq!(projected(&entry, &["é\n"]), r#"{"é\n":3}"#);
+    }
+
+    #[test]
+    fn names_do_not_reach_beyond_their_key() {
+        let mut same_tags = 0;
+        for first in ["a", "\""] {
+            for (length, last) in (0..20).flat_map(|length| ('b'..='z').map(move |last| (length, last))) {
+                let second = format!("{}{last}", "x".repeat(length));
+                let mut name = String::new();
+                put_escaped(&mut name, first);
+                name.push_str(&format!("\":0,\"{second}"));
+                same_tags += u32::from(tag(name.as_bytes()) == tag(first.as_bytes()));
+                assert_eq!(projected(&entry(&[first, &second]), &[&name]), "{}");
+            }
+        }
+        assert!(same_tags > 0, "or nothing was compared");
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub fn event(data: &[u8]) {
         let mut bytes = Bytes::new(data);
         let mut expected = || -> Result<(String, String), Cause> {
             let correlation_id = bytes.string()?;
-            (bytes.long()?, bytes.long()?);
+            bytes.long()?; // timestamp
+            bytes.long()?; // timeout
             for _ in 0..names {
                 bytes.string()?;
             }

@@ -53,8 +53,15 @@ impl<'a> Include<'a> {
 
     /// The names in the order given.
     #[inline]
-    #[must_use]
-    pub const fn iter(&self) -> Names<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        // Checked when the view was made.
+        self.bytes()
+            .map(|name| std::str::from_utf8(name).unwrap_or_default())
+    }
+
+    /// The names as bytes, which saves checking again that they are UTF-8.
+    #[inline]
+    pub(crate) const fn bytes(&self) -> Names<'a> {
         Names {
             reader: Reader::new(self.blocks),
             left_in_block: 0,
@@ -62,37 +69,19 @@ impl<'a> Include<'a> {
     }
 }
 
-impl<'a> IntoIterator for Include<'a> {
-    type Item = &'a str;
-    type IntoIter = Names<'a>;
-
-    fn into_iter(self) -> Names<'a> {
-        self.iter()
-    }
-}
-
-impl<'a> IntoIterator for &Include<'a> {
-    type Item = &'a str;
-    type IntoIter = Names<'a>;
-
-    fn into_iter(self) -> Names<'a> {
-        self.iter()
-    }
-}
-
-/// Iterates over an [`Include`].
+/// Iterates over the names of an [`Include`].
 #[derive(Clone, Debug)]
-pub struct Names<'a> {
+pub(crate) struct Names<'a> {
     reader: Reader<'a>,
     left_in_block: usize,
 }
 
 impl<'a> Iterator for Names<'a> {
-    type Item = &'a str;
+    type Item = &'a [u8];
 
     // The blocks were checked when the view was made, so an error here is their end.
     #[inline]
-    fn next(&mut self) -> Option<&'a str> {
+    fn next(&mut self) -> Option<&'a [u8]> {
         if self.left_in_block == 0 {
             match self.reader.block() {
                 Ok(Block::Items(items)) => self.left_in_block = items,
@@ -100,7 +89,7 @@ impl<'a> Iterator for Names<'a> {
             }
         }
         self.left_in_block -= 1;
-        self.reader.string().ok()
+        self.reader.bytes().ok()
     }
 }
 
