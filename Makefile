@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## what there is to make
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
 build: $(CORE) ## .venv with everything in it: pinned packages, real servers, the extension in release build
@@ -71,6 +71,11 @@ format: build ## what `make lint` checks of layout, made so
 bench: build ## the benchmark: ours and its peers, interleaved (ARGS="--quick" for a taste)
 	@.ci/require servers
 	$(BIN)/python bench/run.py $(ARGS)
+
+.PHONY: bench-locust
+bench-locust: build ## realistic mixes of gets and updates by locust, a master and workers (ARGS="--users 500")
+	@.ci/require servers
+	$(BIN)/python bench/locust/run.py $(ARGS)
 
 .PHONY: wheel
 wheel: build ## dist/: the wheel for other machines

@@ -21,17 +21,24 @@ BEGIN: Final = "<!-- bench:begin -->"
 END: Final = "<!-- bench:end -->"
 SHORT: Final = ROOT / "README.md"
 FULL: Final = ROOT / "bench" / "README.md"
+CHARTS_DIRECTORY: Final = RESULTS / "charts"
 Row = list[str]
 
 
-def render(results: Results, charts_in: Path = RESULTS / "charts") -> list[Path]:
-    """Write everything that shows figures; returns the files written."""
-    charts_in.mkdir(parents=True, exist_ok=True)
+def draw_charts(results: Results, directory: Path) -> list[Path]:
+    """Write the charts; returns the files written."""
+    directory.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in _charts(results):
-        path = charts_in / f"{name}.svg"
+        path = directory / f"{name}.svg"
         path.write_text(text)
         written.append(path)
+    return written
+
+
+def write_tables(results: Results) -> list[Path]:
+    """Write the tables into the READMEs, where their markers are; returns the files written."""
+    written = []
     for path, text in ((SHORT, short_table(results)), (FULL, full_tables(results))):
         if path.exists() and BEGIN in (old := path.read_text()):
             path.write_text(between_markers(old, text))
@@ -155,7 +162,8 @@ def main(arguments: list[str]) -> int:
     if path is None:
         print("no stored results: run `make bench` first", file=sys.stderr)
         return 2
-    for written in render(Results.read(path)):
+    results = Results.read(path)
+    for written in [*draw_charts(results, CHARTS_DIRECTORY), *write_tables(results)]:
         print(f"wrote {written}")
     return 0
 

@@ -38,8 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     results = run(scenarios, options)
     stored = _store(results, options)
     _say(f"stored as {stored}")
-    if options.render:
-        for path in render.render(Results(results)):
+    if stored.parent == RESULTS:
+        for path in [
+            *render.draw_charts(Results(results), render.CHARTS_DIRECTORY),
+            *render.write_tables(Results(results)),
+        ]:
             _say(f"wrote {path}")
     return 1 if results["failures"] else 0
 
@@ -175,7 +178,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="rounds of each scenario (5; quick: 1)")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of a round (4)")
     parser.add_argument("--work", type=Path, default=WORK, help="servers' data, builds, logs (bench/work)")
-    parser.add_argument("--render", action="store_true", help="write charts and the README's table as well")
     return parser
 
 

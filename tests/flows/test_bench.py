@@ -1,0 +1,186 @@
+"""The benchmark on tiny input: it runs from end to end, checks every answer, and shows what it stored."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench import charts, render, report, run
+from bench.contenders import Skipped, contender
+from bench.generator import Generator, GeneratorFailed
+from bench.locust.link import messages
+from bench.locust.mix import Mix
+from bench.results import FIGURES, Results, Spread
+from bench.scenarios import QUICK_CONTENDERS, SCENARIOS
+from bench.targets import TARGETS
+from kaa_epr.embedded import NatsServer
+
+SMOKE = ("canonical", "cold", "storm-same", "events", "flush")
+
+
+@pytest.mark.timeout(300)  # builds the generator where nobody has yet
+@pytest.mark.slow
+def test_smoke_run(tmp_path: Path) -> None:
+    chosen = [word for name in SMOKE for word in ("--scenario", name)]
+    status = run.main(["--quick", "--work", str(tmp_path), *chosen])
+    (stored,) = (tmp_path / "results").glob("*.json")
+    results = Results.read(stored)
+
+    assert results.content["failures"] == []
+    assert status == 0
+    measured = results.content["scenarios"]["canonical"]["contenders"]
+    skipped = [reason.split(" is skipped")[0] for reason in results.content["skipped"]]
+    assert sorted([*measured, *skipped]) == sorted(QUICK_CONTENDERS)
+    for name, one in measured.items():
+        (only,) = one["rounds"]
+        assert only["gets"] > 0
+        assert only["ok"], only["faults"]
+        assert only["watched"]["responder"]["rss_bytes"] > 0
+        assert results.median("canonical", name, "p50") is not None
+    assert results.content["scenarios"]["events"]["contenders"]["kaa-epr"]["rounds"][0]["events"] > 0
+
+    drawn = render.draw_charts(results, tmp_path / "charts")
+    assert {"canonical-cpu.svg", "flush.svg"} <= {path.name for path in drawn}
+    for path in drawn:
+        assert ET.parse(path).getroot().tag.endswith("svg")
+    assert "**kaa-epr**" in render.short_table(results)
+
+
+@pytest.mark.timeout(300)  # builds the generator where nobody has yet
+@pytest.mark.slow
+def test_locust_distributed(tmp_path: Path) -> None:
+    page = tmp_path / "locust.html"
+    command = [sys.executable, "bench/locust/run.py", "--quick", "--work", str(tmp_path), "--html", str(page)]
+    command += ["--users", "10", "--seconds", "3", "--endpoints", "300", "--hot", "50", "--think", "0.02"]
+    command += ["--mix", "hit=4,include=2,miss=2,unknown=1,update=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "2 workers connected" in said
+    for name in ("hit", "include", "miss", "unknown", "update", "read-back"):
+        assert f"EPMMP    {name} " in done.stdout + done.stderr
+    assert "read-back" in page.read_text()
+
+
+def test_generator_counts_what_nobody_answers(nats_server: NatsServer) -> None:
+    generator = Generator(release=False)
+    options = [f"--nats={nats_server.url}", "--instance=nobody", "--endpoints=10", "--window=4"]
+    told = generator.run([*options, "--warmup=0", "--duration=0.2", "--timeout=0.3"])
+    assert not told["ok"]
+    assert told["gets"] == 0
+    assert told["faults"]["lost"] == 4
+    assert told["latency_us"]["p50"] >= 300_000
+
+
+def test_generator_without_a_server_says_so() -> None:
+    with pytest.raises(GeneratorFailed, match="cannot connect"):
+        Generator(release=False).run(["--nats=nats://127.0.0.1:1", "--endpoints=1"])
+
+
+def test_a_peer_without_its_toolchain_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Skipped, match="echo-go is skipped: no go on PATH"):
+        contender("echo-go", tmp_path)
+
+
+def test_every_named_contender_exists() -> None:
+    names = {name for scenario in SCENARIOS for name in scenario.contenders}
+    peers = {path.parent.name for path in Path("bench/peers").glob("*/peer.toml")}
+    assert {name for name in names if not name.startswith("kaa-epr")} == peers
+
+
+def _round(**more: Any) -> dict[str, Any]:
+    usage = {"cpu_seconds": 1.0, "cpu_us_per_get": 1.0, "rss_bytes": 10**8}
+    blank: dict[str, Any] = {
+        "seconds": 1.0,
+        "gets": 1000,
+        "gets_per_second": 1000.0,
+        "events": 0,
+        "latency_us": {"count": 1000, "p50": 10.0, "p99": 20.0, "p999": 30.0},
+        "statuses": {"200": 1000},
+        "faults": {"lost": 0},
+        "watched": {"responder": usage, "nats": usage},
+        "load": usage,
+        "series": None,
+        "prefill": None,
+    }
+    return blank | more
+
+
+def _results(**scenarios: dict[str, list[dict[str, Any]]]) -> Results:
+    named = {
+        name: {
+            "title": name,
+            "contenders": {one: {"title": one, "rounds": rounds} for one, rounds in found.items()},
+        }
+        for name, found in scenarios.items()
+    }
+    return Results({"format": 1, "scenarios": named})
+
+
+def test_targets_are_judged_by_medians() -> None:
+    ours = [_round(gets_per_second=rate) for rate in (100.0, 450.0, 5000.0)]
+    results = _results(canonical={"kaa-epr": ours, "obvious": [_round(gets_per_second=100.0)]})
+    lines = {text: (measured, verdict) for text, _, measured, verdict in report.lines(results)}
+    assert lines["gets/s: ours / obvious peer"] == ("4.5 times", "pass")
+    assert lines["CPU per get: obvious peer / ours"] == ("1 times", "SHORT")
+    assert lines["CPU of an event"] == ("", "not measured")
+    assert len(lines) == len(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [([100] * 20, 0.0), ([0, 0, 0, 0, 10] + [100] * 20, 80.0), ([100] * 5 + [0] * 5 + [100] * 20, 180.0)],
+)
+def test_recovery_ends_with_the_last_low_rate(after: list[int], expected: float) -> None:
+    """Intervals of 20 ms, judged by the means over the next 100 ms; the flush comes after ten of them."""
+    series = {"interval_ms": 20, "right": [100] * 10 + after, "unavailable": []}
+    assert FIGURES["recovery_ms"](_round(series=series, flush_at=0.2)) == expected
+
+
+def test_text_between_markers_is_replaced() -> None:
+    old = f"before\n{render.BEGIN}\nold \\1\n{render.END}\nafter\n"
+    assert render.between_markers(old, "new \\1") == f"before\n{render.BEGIN}\nnew \\1\n{render.END}\nafter\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5512, "0.551"), (12.0, "12"), (999.6, "1000"), (301_750, "302\u202f000")]
+)
+def test_numbers_for_people(value: float, text: str) -> None:
+    assert charts.number_text(value) == text
+
+
+def test_charts_escape_what_they_show() -> None:
+    svg = charts.bars("a < b", "µs", [charts.Bar("<x>", Spread(1, 1, 2), ours=True)])
+    assert ET.fromstring(svg) is not None
+
+
+def test_stored_results_are_of_a_known_format() -> None:
+    with pytest.raises(ValueError, match="format 0"):
+        Results({"format": 0})
+    for path in Path("bench/results").glob("*.json"):
+        assert Results(json.loads(path.read_text())).content["scenarios"]
+
+
+@pytest.mark.parametrize("wrong", ["hot=1", "hit=-1", "hit=x", "", "hit=0"])
+def test_a_wrong_mix_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError):
+        Mix.parse(wrong)
+
+
+def test_messages_of_a_split_stream() -> None:
+    stream = b"INFO {}\r\nMSG r 1 5\r\na\r\nbc\r\nPING\r\nMSG r 1 0\r\n\r\n"
+    whole = [payload for _, payload in messages(stream)]
+    assert whole == [b"a\r\nbc", None, b""]
+    for cut in range(len(stream)):
+        first = list(messages(stream[:cut]))
+        used = first[-1][0] if first else 0
+        assert [payload for _, payload in [*first, *messages(stream[used:])]] == whole
+    with pytest.raises(ConnectionError, match="Authorization"):
+        list(messages(b"-ERR 'Authorization Violation'\r\n"))
