@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
-from nats import errors as nats_errors
 
 from kaa_epr import log
 from kaa_epr.config.settings import Settings
-from kaa_epr.errors import KaaEprError
 from kaa_epr.service import ReadyInfo, Service
+from kaa_epr.wire.link import RELOAD_SECONDS
 
 _log = log.get_logger(__name__)
 
@@ -64,7 +63,7 @@ async def _serve(
         ready.cancel()
         await stopped
     finally:
-        hangup.cancel()
+        await hangup.stop()
         await service.drain()
 
 
@@ -101,12 +100,14 @@ class Hangup:
     async def _once(self) -> None:
         try:
             settings = self._service.settings if self._reload is None else self._reload()
-            log.set_level(settings.log.level)
             await self._service.reload(settings)
-        except (KaaEprError, OSError, nats_errors.Error) as error:
-            _log.error("reload refused, going on as before", error=str(error))
+            log.set_level(settings.log.level)
+        except Exception as error:  # noqa: BLE001 the outermost boundary: the service goes on whatever it was
+            _log.error("reload refused, going on as before", error=str(error), kind=type(error).__name__)
 
-    def cancel(self) -> None:
-        """No reload any more."""
+    async def stop(self) -> None:
+        """No reload any more; one that is under way first ends, since half of one loses requests."""
+        self._again = False
         if self._task is not None:
+            await asyncio.wait({self._task}, timeout=RELOAD_SECONDS)
             self._task.cancel()

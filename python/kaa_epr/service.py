@@ -27,6 +27,7 @@ from kaa_epr.management.server import ManagementServer
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, StoreStats
 from kaa_epr.store import open_store
 from kaa_epr.wire.link import Link
+from kaa_epr.wire.protocol import Hooks
 from kaa_epr.wire.services_api import (
     Endpoint,
     EndpointStats,
@@ -35,8 +36,8 @@ from kaa_epr.wire.services_api import (
     semantic_version,
     service_name,
 )
-from kaa_epr.wire.session import Session, Subjects
-from kaa_epr.wire.transport import Hooks
+from kaa_epr.wire.session import Session
+from kaa_epr.wire.subscriptions import Subjects
 
 _log = get_logger(__name__)
 
@@ -225,7 +226,7 @@ class Service:
         _log.info("draining")
         if self._api is not None:
             await self._api.stop()
-        await self.link.stop_gets()
+        await self.link.stop_gets(self.settings.service.drain_timeout)
         if not await self.loader.drain(self.settings.service.drain_timeout):
             _log.warning("drain timed out, waiting gets are answered 503", waiting=self.engine.pending())
         await self.loader.stop()

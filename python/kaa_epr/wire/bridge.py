@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from typing import Self
 
+from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from kaa_epr.config.nats import NatsSettings
 from kaa_epr.engine.api import Engine
 from kaa_epr.log import get_logger
+from kaa_epr.wire import internals
 from kaa_epr.wire.callbacks import Callbacks, Write
 from kaa_epr.wire.flushing import confirmed_flush, stop_subscription
 from kaa_epr.wire.options import connect_options
-from kaa_epr.wire.session import Subjects
-from kaa_epr.wire.transport import Hooks
+from kaa_epr.wire.protocol import Hooks
+from kaa_epr.wire.subscriptions import Subjects
 
 _log = get_logger(__name__)
 
@@ -44,7 +46,7 @@ class Bridge:
         self._get: Subscription | None = None
 
     async def __aenter__(self) -> Self:
-        """Raises nats.errors.Error or OSError when the new settings do not lead to a connection."""
+        """Raises what nats-py raises (its errors, OSError, those of nkeys) when the settings do not connect."""
         options = connect_options(self._settings, self._name)
         # A refusal must come back at once: the old session goes on.
         options |= {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": self._on_error}
@@ -55,14 +57,18 @@ class Bridge:
             )
             await confirmed_flush(self._client)
         except BaseException:
-            await self._client.close()
+            await internals.close(self._client)
             raise
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        if self._get is not None and self._client.is_connected:
-            await stop_subscription(self._client, self._get)
-        await self._client.close()
+        try:
+            if self._get is not None and self._client.is_connected:
+                await stop_subscription(self._client, self._get)
+        except (nats_errors.Error, OSError) as error:
+            _log.warning("nats connection lost while reloading", error=str(error))
+        finally:
+            await self._client.close()
 
     async def _on_error(self, error: Exception) -> None:
         _log.warning("nats error while reloading", error=str(error), kind=type(error).__name__)

@@ -12,7 +12,8 @@ from kaa_epr.config.nats import NatsSettings
 from kaa_epr.engine.api import Engine, FastEngine, Kind
 from kaa_epr.log import get_logger
 from kaa_epr.wire import internals
-from kaa_epr.wire.transport import FastTransport, Hooks
+from kaa_epr.wire.protocol import Hooks
+from kaa_epr.wire.transport import FastTransport, Movement
 
 _log = get_logger(__name__)
 
@@ -52,9 +53,9 @@ class FastPath:
             internals.set_transport(self._client, self._transport)
 
     def verify(self) -> None:
-        """After ``connect()``: nats-py must be reading through us."""
-        used = internals.transport_of(self._client) is self._transport
-        if self._transport is not None and not used:
+        """After ``connect()`` and one round trip: nats-py must be reading through us."""
+        ours = self._transport
+        if ours is not None and not (internals.transport_of(self._client) is ours and ours.in_use):
             self._transport = None
             self.reason = "nats-py put its own transport in the place of ours"
         if self.reason is None:
@@ -88,6 +89,13 @@ class FastPath:
                 self._engine.unbind(sid)
         self._bound.clear()
 
-    def progress(self) -> tuple[int, int] | None:
-        """What ``FastTransport.progress`` says; None off the fast path."""
-        return None if self._transport is None else self._transport.progress()
+    def movement(self) -> Movement | None:
+        """What ``FastTransport.movement`` says; None off the fast path."""
+        return None if self._transport is None else self._transport.movement()
+
+    def retire(self) -> None:
+        """The client is given up: it must not reach the engine any more."""
+        if self._transport is not None:
+            self._transport.retire()
+        elif (transport := internals.socket_transport(self._client)) is not None:
+            transport.abort()

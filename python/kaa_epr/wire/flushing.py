@@ -6,33 +6,73 @@ PONG says nothing of a SUB, UNSUB or PUB made before the call.
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from kaa_epr.wire import internals
 
-FLUSH_TIMEOUT = 5
-"""Seconds for a PING and its PONG (nats-py takes whole seconds)."""
+FLUSH_TIMEOUT = 5.0
+"""Seconds for a PING and its PONG."""
 
 
-async def confirmed_flush(client: Client) -> None:
+class ConnectionLost(nats_errors.Error):
+    """The connection that was asked is gone."""
+
+    def __str__(self) -> str:
+        return "nats: connection lost"
+
+
+async def confirmed_flush(
+    client: Client, lost: asyncio.Event | None = None, seconds: float = FLUSH_TIMEOUT
+) -> None:
     """Returns when the server has processed everything sent before the call.
 
     The first round trips let the pending bytes go out; one more, behind them, shows that they arrived.
-    Raises nats.errors.Error when the connection is lost or does not answer in ``FLUSH_TIMEOUT``.
+    Raises nats.errors.Error when the connection is lost (at once, if ``lost`` tells it) or when the server
+    does not answer in ``seconds``.
     """
-    await client.flush(FLUSH_TIMEOUT)
-    while client.pending_data_size:
-        await client.flush(FLUSH_TIMEOUT)
-    await client.flush(FLUSH_TIMEOUT)
+    try:
+        async with asyncio.timeout(seconds):
+            await _round_trip(client, lost)
+            while client.pending_data_size:
+                await _round_trip(client, lost)
+            await _round_trip(client, lost)
+    except TimeoutError:
+        raise nats_errors.FlushTimeoutError from None
 
 
-async def stop_subscription(client: Client, subscription: Subscription) -> None:
+async def _round_trip(client: Client, lost: asyncio.Event | None) -> None:
+    if not client.is_connected or (lost is not None and lost.is_set()):
+        raise ConnectionLost
+    pong = await internals.send_ping(client)
+    if lost is None:
+        await asyncio.shield(pong)
+        return
+    losing = asyncio.get_running_loop().create_task(lost.wait())
+    either: set[asyncio.Future[Any]] = {pong, losing}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        losing.cancel()
+    if not pong.done():
+        raise ConnectionLost
+
+
+async def stop_subscription(
+    client: Client,
+    subscription: Subscription,
+    lost: asyncio.Event | None = None,
+    seconds: float = FLUSH_TIMEOUT,
+) -> None:
     """UNSUB and a PING behind it: when this returns, everything the server sent has been handled.
 
     nats-py keeps the subscription, so what was on its way still finds its callback. Its own drain loses that:
-    its PING overtakes the UNSUB.
+    its PING overtakes the UNSUB. Raises as ``confirmed_flush`` does.
     """
     internals.transport_of(client).write(b"UNSUB %d\r\n" % internals.sid_of(subscription))
-    await confirmed_flush(client)
+    await confirmed_flush(client, lost, seconds)
     await internals.handled(subscription)

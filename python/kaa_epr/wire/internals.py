@@ -1,12 +1,13 @@
 """Everything of nats-py that we use and that it does not promise.
 
 The range of versions for which this holds is pinned in ``pyproject.toml``;
-``tests/wire/test_nats_py_contract.py`` shows it for the one installed. ``supported`` is asked before any of it
-is relied on.
+``tests/wire/test_nats_py_contract.py`` shows it for the one installed. ``supported`` is asked before any of
+it is relied on.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from nats.aio.client import Client
@@ -32,6 +33,12 @@ def transport_of(client: Client) -> Transport:
     return transport
 
 
+def socket_transport(client: Client) -> asyncio.WriteTransport | None:
+    """The event loop's transport under nats-py's own TCP transport; None under any other."""
+    writer: asyncio.StreamWriter | None = getattr(client._transport, "_io_writer", None)
+    return None if writer is None else writer.transport
+
+
 async def drain(client: Client) -> None:
     """Until the transport's buffer is below its ceiling (and, on WebSocket, until it is sent at all)."""
     await transport_of(client).drain()  # type: ignore[no-untyped-call]
@@ -42,10 +49,33 @@ def server_info(client: Client) -> dict[str, Any]:
     return client._server_info
 
 
-def read_loop_ended(client: Client) -> bool:
-    """Whether the read loop died although the client believes itself connected."""
-    task = client._reading_task
-    return client.is_connected and task is not None and task.done()
+async def send_ping(client: Client) -> asyncio.Future[bool]:
+    """Writes a PING, ahead of the commands that are pending; the future is done when its PONG comes.
+
+    It must not be cancelled: a PONG that meets a cancelled future ends nats-py's read loop. That is why
+    ``flush(timeout)`` is not used here. When the connection is lost, it is never done.
+    """
+    future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    await client._send_ping(future)
+    return future
+
+
+def dead(client: Client) -> str | None:
+    """Why the client will not come back by itself; None while it is connected or reconnecting."""
+    if client.is_closed:
+        return "client closed"
+    reading, reconnecting = client._reading_task, client._reconnection_task
+    if client.is_connected and reading is not None and reading.done():
+        return "read loop ended"
+    if client.is_reconnecting and reconnecting is not None and reconnecting.done():
+        return "reconnecting ended"
+    return None
+
+
+async def close(client: Client) -> None:
+    """``Client.close()``, which cannot be called before ``connect()`` came far enough."""
+    if client._flush_queue is not None:
+        await client.close()
 
 
 def pongs_received(client: Client) -> int:
@@ -61,3 +91,8 @@ def sid_of(subscription: Subscription) -> int:
 async def handled(subscription: Subscription) -> None:
     """Until the callback is done with every message that has arrived."""
     await subscription._pending_queue.join()
+
+
+def forget(client: Client, subscription: Subscription) -> None:
+    """The subscription is not made again on a reconnect; its callback goes on with what has arrived."""
+    client._remove_sub(subscription._id)

@@ -8,7 +8,6 @@ any end it did not ask for, with jittered back-off, for ever.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -19,10 +18,12 @@ from kaa_epr.engine.api import Engine
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.metrics import LinkStats
 from kaa_epr.wire.bridge import Bridge
+from kaa_epr.wire.flushing import FLUSH_TIMEOUT
 from kaa_epr.wire.liveness import Liveness
-from kaa_epr.wire.options import jittered, wait_or
-from kaa_epr.wire.session import Session, Subjects
-from kaa_epr.wire.transport import Hooks
+from kaa_epr.wire.options import jittered, unless, wait_or
+from kaa_epr.wire.protocol import Hooks
+from kaa_epr.wire.session import Session
+from kaa_epr.wire.subscriptions import Subjects
 
 _log = get_logger(__name__)
 
@@ -94,19 +95,22 @@ class Link:
             )
             self._session = session
             try:
-                await session.open()
-                await self._on_open(session)
-                attempt = 0
-                self._opened.set()
-                self._changed()
-                await Liveness(session, self._settings.ping_interval).watch()
-            except (OSError, nats_errors.Error, ValueError) as error:
+                await unless(session.ended, self._open(session))
+                if session.opened:
+                    attempt = 0
+                    await Liveness(session, self._settings.ping_interval).watch()
+            except Exception as error:  # noqa: BLE001 the outermost boundary: bad seeds, bugs of libraries, ...
                 self._repeats.warning(
                     _log, "nats session failed", error=str(error), kind=type(error).__name__
                 )
             await self._end(session)
             attempt += 1
             await self._back_off(attempt)
+
+    async def _open(self, session: Session) -> None:
+        await session.open()
+        await self._on_open(session)
+        self._opened.set()
 
     async def _back_off(self, attempt: int) -> None:
         if self._at_once:
@@ -117,9 +121,11 @@ class Link:
 
     async def _end(self, session: Session) -> None:
         self._session = None
-        with contextlib.suppress(nats_errors.Error, OSError):
-            # Whatever state the client is in, it is given up.
+        try:
             await session.close()
+        except (nats_errors.Error, OSError) as error:
+            # Whatever state the client is in, it is given up.
+            _log.debug("nats session did not close in order", error=str(error))
         self._past.connects += session.connects
         self._past.disconnects += session.disconnects
         self._past.bytes_read += session.bytes_read
@@ -128,7 +134,12 @@ class Link:
 
     def _changed(self) -> None:
         session = self._session
-        if session is not None and session.ears.hearing and session.client.is_connected:
+        if (
+            session is not None
+            and session.opened
+            and session.hearing
+            and not session.subscriptions.get_refused
+        ):
             self.ready.set()
 
     def status(self) -> LinkStatus:
@@ -139,9 +150,9 @@ class Link:
         url = session.client.connected_url
         return LinkStatus(
             connected=session.client.is_connected,
-            hearing=session.ears.hearing,
-            get_refused=session.get_refused,
-            fast_path=session.fast.in_use,
+            hearing=session.hearing,
+            get_refused=session.subscriptions.get_refused,
+            fast_path=session.fast.in_use and session.client.is_connected,
             fast_path_reason=session.fast.reason,
             server=None if url is None else f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
         )
@@ -170,32 +181,46 @@ class Link:
     async def reload(self, settings: NatsSettings) -> None:
         """Replaces the session by one with these settings; a bridge takes the gets in between.
 
-        Raises nats.errors.Error or OSError when they do not lead to a connection: then all stays as it was.
+        Raises what connecting raises when the settings do not lead to a connection: then all stays as it was.
         """
         bridge = Bridge(
             settings, f"{self._name}-reload", self._subjects, self._engine, self._hooks, self._write
         )
         async with bridge:
             self._settings = settings
-            old = self._session
-            if old is None:
-                return
-            await old.stop_gets()
-            await old.drain_writes()
-            await old.flush()
             self._opened.clear()
             self._at_once = True
-            await old.close()
+            if (old := self._session) is not None:
+                await self._leave(old, FLUSH_TIMEOUT)
+                old.ended.set()
             await wait_or(self._opened, RELOAD_SECONDS)
 
+    async def _leave(self, session: Session, seconds: float) -> None:
+        """Takes no more gets, and lets the server have every answer that is ready."""
+        if not session.client.is_connected:
+            return
+        try:
+            await session.stop_gets(seconds)
+            await self._send_all(session, seconds)
+        except (nats_errors.Error, OSError) as error:
+            _log.warning("nats connection lost while leaving it", error=str(error))
+
+    async def _send_all(self, session: Session, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await session.drain_writes()
+        except TimeoutError:
+            raise nats_errors.FlushTimeoutError from None
+        await session.flush(seconds)
+
     # --- drain ----------------------------------------------------------------------------------------------
-    async def stop_gets(self) -> None:
+    async def stop_gets(self, seconds: float) -> None:
         """No get comes after this; see ``Session.stop_gets``."""
         self._stopping.set()
         if self._session is not None:
             try:
-                await self._session.stop_gets()
-            except nats_errors.Error as error:
+                await self._session.stop_gets(seconds)
+            except (nats_errors.Error, OSError) as error:
                 _log.warning("nats connection lost while draining", error=str(error))
 
     async def close(self) -> None:
@@ -204,12 +229,10 @@ class Link:
         session = self._session
         if session is not None and session.client.is_connected:
             try:
-                await session.drain_writes()
-                await session.flush()
+                await self._send_all(session, FLUSH_TIMEOUT)
             except (nats_errors.Error, OSError) as error:
                 _log.warning("nats connection lost while draining", error=str(error))
         if session is not None:
-            await session.close()
+            session.ended.set()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait([self._task])

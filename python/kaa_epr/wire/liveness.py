@@ -1,23 +1,31 @@
 """Noticing a connection that looks alive and is not.
 
 With nats-py's defaults a half-open link goes unnoticed for minutes. Every ``interval`` we look whether
-anything moved: bytes read, or unsent bytes becoming fewer. Any movement is life (a full write buffer that
-drains is slow, not dead). When nothing moved a PING goes out; when nothing moved for one interval more, the
-connection is left.
+anything moved: bytes read, or, while unsent bytes wait, bytes that the peer took (a full write buffer that
+drains is slow, not dead; without unsent bytes the peer's kernel takes our PING whether or not anybody reads
+it). When nothing moved a PING goes out; when nothing moved for one interval more, the connection is left.
 """
 
 from __future__ import annotations
 
-import asyncio
-
-from nats import errors as nats_errors
+from dataclasses import dataclass
 
 from kaa_epr.log import get_logger
 from kaa_epr.wire import internals
 from kaa_epr.wire.options import wait_or
+from kaa_epr.wire.protocol import kernel_unsent
 from kaa_epr.wire.session import Session
 
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What could be seen at one moment."""
+
+    read: int
+    sent: int
+    unsent: int
 
 
 class Liveness:
@@ -26,40 +34,40 @@ class Liveness:
     def __init__(self, session: Session, interval: float) -> None:
         self._session = session
         self._interval = interval
-        self._ping: asyncio.Task[None] | None = None
+        self._last = _Look(-1, 0, 0)
 
     async def watch(self) -> None:
         """Returns when the session has ended, or is beyond nats-py's own help."""
-        seen: object = None
-        silent = 0
-        while not await wait_or(self._session.ended, self._interval):
-            client = self._session.client
-            if internals.read_loop_ended(client):
-                _log.error("nats read loop ended by itself, starting a new connection")
+        session, silent = self._session, 0
+        while not await wait_or(session.ended, self._interval):
+            if (reason := internals.dead(session.client)) is not None:
+                _log.error("nats client is dead, starting a new connection", reason=reason)
                 return
-            now = self._progress()
-            silent = silent + 1 if now == seen and client.is_connected else 0
-            seen = now
+            silent = 0 if self._moved() or not session.client.is_connected else silent + 1
             if silent == 1:
-                self._send_ping()
+                session.ping()
             elif silent > 1:
                 silent = 0
                 _log.warning("nats connection is dead, reconnecting", silent_seconds=2 * self._interval)
-                await client.force_reconnect()
+                await session.leave_dead()
 
-    def _progress(self) -> object:
-        moved = self._session.fast.progress()
+    def _moved(self) -> bool:
+        last, now = self._last, self._look()
+        if now.read != last.read:
+            self._last = now
+            return True
+        self._last = _Look(now.read, max(now.sent, last.sent), now.unsent)
+        return last.unsent > 0 and now.sent > last.sent
+
+    def _look(self) -> _Look:
+        moved = self._session.fast.movement()
         if moved is not None:
-            return moved
+            return _Look(moved.read, moved.sent, moved.unsent)
         client = self._session.client
-        return (client.stats["in_msgs"], internals.pongs_received(client))
-
-    def _send_ping(self) -> None:
-        if self._ping is None or self._ping.done():
-            self._ping = asyncio.get_running_loop().create_task(self._flush())
-
-    async def _flush(self) -> None:
-        try:
-            await self._session.client.flush(timeout=max(1, round(2 * self._interval)))
-        except nats_errors.Error as error:
-            _log.debug("no PONG", error=str(error))
+        read = client.stats["in_msgs"] + internals.pongs_received(client)
+        transport = internals.socket_transport(client)
+        if transport is None:
+            return _Look(read, 0, 0)
+        # What was written in all is not known here: what waits becomes less when more is taken than written.
+        unsent = transport.get_write_buffer_size()
+        return _Look(read, -unsent - kernel_unsent(transport), unsent)

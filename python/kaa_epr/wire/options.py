@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nats.aio.client import Server
@@ -22,8 +22,8 @@ NATS_PY_PENDING_SIZE = 8 * 1024 * 1024
 def connect_options(settings: NatsSettings, name: str) -> dict[str, Any]:
     """Keyword arguments of ``nats.aio.client.Client.connect``, callbacks excepted.
 
-    Files are read at every connection (nats-py reads seeds and credentials when it signs), so a reconnect
-    uses what is on disk then. Raises OSError or ssl.SSLError for unreadable certificates.
+    Certificates are read here; seeds and credentials again at every connection, when nats-py signs. Raises
+    OSError or ssl.SSLError for unreadable certificates.
     """
     options: dict[str, Any] = {
         "servers": [str(server) for server in settings.servers],
@@ -98,3 +98,18 @@ async def wait_or(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Does ``work``, but gives it up when ``event`` is set; what it raises is raised."""
+    working = asyncio.get_running_loop().create_task(work)
+    waiting = asyncio.get_running_loop().create_task(event.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+    if not working.cancelled():
+        working.result()

@@ -1,58 +1,34 @@
-"""One nats-py client from ``connect()`` to its end: transport, subscriptions, ears.
-
-Ears (design section 3, rules 3 and 4): entries are served only while the server has confirmed every event
-subscription of this connection. A refusal reaches nats-py as an error and leaves it connected, so after a
-PONG that lies behind the SUBs we look whether one came.
-"""
+"""One nats-py client from ``connect()`` to its end: transport, subscriptions, reconnects."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from nats import errors as nats_errors
 from nats.aio.client import Client
-from nats.aio.subscription import Subscription
 
 from kaa_epr.clock import mono_ms, wall_ms
 from kaa_epr.config.nats import NatsSettings
-from kaa_epr.engine.api import Engine, FlushCause, Kind
+from kaa_epr.engine.api import Engine, FlushCause
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.wire import internals
 from kaa_epr.wire.callbacks import Callbacks
 from kaa_epr.wire.fast import FastPath
-from kaa_epr.wire.flushing import confirmed_flush, stop_subscription
+from kaa_epr.wire.flushing import FLUSH_TIMEOUT, confirmed_flush, stop_subscription
 from kaa_epr.wire.options import connect_options, wait_or
-from kaa_epr.wire.transport import FastTransport, Hooks
+from kaa_epr.wire.protocol import Hooks
+from kaa_epr.wire.subscriptions import Subjects, Subscriptions
+from kaa_epr.wire.transport import FastTransport
 
 _log = get_logger(__name__)
 
-RETRY_REFUSED = 5.0
-"""Seconds between attempts at a subscription that the server refused."""
+MEND_INTERVAL = 2.0
+"""Seconds between attempts at what the server refused or did not confirm."""
 
-GET_PENDING_MESSAGES = 65_536
-GET_PENDING_BYTES = 64 * 1024 * 1024
-"""Bounds of nats-py's queue of gets on the callback path; what is beyond is dropped and logged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subjects:
-    """What the responder subscribes to."""
-
-    get: str
-    queue_group: str
-    events: dict[str, Kind]
-    """Subject → kind."""
-
-
-@dataclass(slots=True)
-class Ears:
-    """What is known of this connection's subscriptions."""
-
-    hearing: bool = False
-    refused: set[str] = field(default_factory=set)
-    """Subjects that the server refused, in lower case (nats-py lowers its errors)."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds nats-py has for closing; a connection that takes nothing any more would keep it for ever."""
 
 
 class Session:
@@ -69,21 +45,23 @@ class Session:
     ) -> None:
         self._settings = settings
         self._name = name
-        self._subjects = subjects
         self._engine = engine
         self._changed = changed
         self._repeats = Repeats()
         self.client = Client()
         self.fast = FastPath(settings, engine, self.client, hooks)
-        self.callbacks = Callbacks(engine, self._write_drained, hooks.loads, self._unread_events)
-        self.ears = Ears()
+        callbacks = Callbacks(engine, self._write_drained, hooks.loads, self._unread_events)
+        self.subscriptions = Subscriptions(self.client, subjects, self.fast, callbacks)
+        self.opened = False
+        """The request subscription was sent and processed: gets come."""
+        self.hearing = False
+        """Every event subscription of this connection is confirmed."""
         self.ended = asyncio.Event()
         self.connects = 0
         self.disconnects = 0
-        self._get: Subscription | None = None
-        self._events: dict[str, Subscription] = {}
-        self._retry: asyncio.Task[None] | None = None
-        self._leaving: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._leaving_queue_group = False
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     # --- beginning ------------------------------------------------------------------------------------------
     async def open(self) -> None:
@@ -98,30 +76,23 @@ class Session:
             lame_duck_mode_cb=self._on_lame_duck,
         )
         self.connects += 1
+        await self.flush()
         self.fast.verify()
         if not self.fast.in_use:
             self._link_up()
-        for subject, kind in self._subjects.events.items():
-            await self._subscribe_event(subject, kind)
+        await self.subscriptions.make_events()
         await self._listen()
-        self._get = await self.client.subscribe(
-            self._subjects.get,
-            self._subjects.queue_group,
-            cb=self.callbacks.get,
-            pending_msgs_limit=GET_PENDING_MESSAGES,
-            pending_bytes_limit=GET_PENDING_BYTES,
-        )
-        self.fast.bind(self._get, Kind.GET)
+        await self.subscriptions.make_get()
         await self.flush()
-        self._retry = asyncio.get_running_loop().create_task(self._retry_refused())
+        self.opened = True
+        self._changed()
+        self._run("mend", self._mend)
 
-    async def _subscribe_event(self, subject: str, kind: Kind) -> None:
-        subscription = await self.client.subscribe(subject, cb=self.callbacks.event(kind))
-        self.fast.bind(subscription, kind)
-        self._events[subject] = subscription
-
-    def _unread_events(self) -> bool:
-        return any(subscription.pending_msgs for subscription in self._events.values())
+    def _run(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """One task per name at a time; it ends with the session."""
+        running = self._tasks.get(name)
+        if running is None or running.done():
+            self._tasks[name] = asyncio.get_running_loop().create_task(work())
 
     def _link_up(self) -> None:
         """Callback path: the transport is nats-py's, so nobody else tells the engine."""
@@ -134,45 +105,46 @@ class Session:
             mono_ms=mono_ms(),
         )
         if held:
-            internals.transport_of(self.client).write(held)
+            self.write(held)
+
+    # --- ears -----------------------------------------------------------------------------------------------
+    def _unread_events(self) -> bool:
+        return self.subscriptions.unread_events()
 
     async def _listen(self) -> None:
         """Asks whether every event subscription stands, and opens or closes the ears accordingly."""
+        connection = self.disconnects
         await self.flush()
-        refused = {subject for subject in self._events if subject.lower() in self.ears.refused}
-        hearing = not refused and len(self._events) == len(self._subjects.events)
-        self._set_hearing(hearing)
-        if refused:
-            _log.error("event subscriptions refused, the cache is not used", subjects=sorted(refused))
+        if connection != self.disconnects:
+            return
+        deaf_to = self.subscriptions.deaf_to()
+        self._set_hearing(not deaf_to)
+        if deaf_to and self._repeats.allow("refused") is not None:
+            _log.error("event subscriptions refused, the cache is not used", subjects=sorted(deaf_to))
 
     def _set_hearing(self, hearing: bool) -> None:
-        self.ears.hearing = hearing
+        self.hearing = hearing
         self._engine.ears(hearing, mono_ms())
         self._changed()
 
-    async def flush(self) -> None:
-        """Returns when the server has processed everything sent before the call."""
-        await confirmed_flush(self.client)
+    async def flush(self, seconds: float = FLUSH_TIMEOUT) -> None:
+        """As ``confirmed_flush``."""
+        await confirmed_flush(self.client, self._lost, seconds)
 
-    async def _retry_refused(self) -> None:
-        """Permissions can be mended while we are connected: tries refused subscriptions again."""
-        while not await wait_or(self.ended, RETRY_REFUSED):
-            refused = [subject for subject in self._events if subject.lower() in self.ears.refused]
-            if not refused or not self.client.is_connected:
+    async def _mend(self) -> None:
+        """Permissions can change while we are connected, and a busy server may confirm late: tries again."""
+        while not await wait_or(self.ended, MEND_INTERVAL):
+            broken = not self.hearing or self.subscriptions.get_refused
+            if not broken or not self.client.is_connected or self._leaving_queue_group:
                 continue
             try:
-                for subject in refused:
-                    await self._resubscribe(subject)
+                await self.subscriptions.make_events()
                 await self._listen()
+                await self.subscriptions.make_get()
+                await self.flush()
             except nats_errors.Error as error:
                 self._repeats.warning(_log, "subscribing again failed", error=str(error))
-
-    async def _resubscribe(self, subject: str) -> None:
-        old = self._events.pop(subject)
-        self.fast.unbind(old)
-        await old.unsubscribe()
-        self.ears.refused.discard(subject.lower())
-        await self._subscribe_event(subject, self._subjects.events[subject])
+            self._changed()
 
     # --- nats-py's callbacks --------------------------------------------------------------------------------
     async def _on_error(self, error: Exception) -> None:
@@ -185,43 +157,44 @@ class Session:
             self._repeats.warning(_log, "nats error", error=text, kind=type(error).__name__)
 
     def _on_overflow(self, error: nats_errors.SlowConsumerError) -> None:
-        if error.sub in self._events.values():
+        if self.subscriptions.is_event(error.sub):
             self._engine.flush(FlushCause.EVENT_OVERFLOW)
         self._repeats.warning(_log, "nats subscription overflowed, message dropped", subject=error.subject)
 
     def _on_refused(self, text: str) -> None:
-        known = [self._subjects.get, *self._subjects.events]
-        refused = {subject.lower() for subject in known if f'"{subject.lower()}"' in text}
-        self.ears.refused |= refused
-        if refused & {subject.lower() for subject in self._events}:
+        self.subscriptions.refuse(text)
+        if self.hearing and self.subscriptions.deaf_to():
             self._set_hearing(False)
-        _log.error("nats server refused a subscription", error=text)
+        if self._repeats.allow(text) is not None:
+            _log.error("nats server refused a subscription", error=text)
         self._changed()
 
     async def _on_disconnected(self) -> None:
-        self._engine.link_down()
-        self.ears = Ears()
-        self.disconnects += 1
-        self._changed()
         if not self.ended.is_set():
             _log.warning("nats connection lost")
+            self._engine.link_down()
+        self._lost.set()
+        self.hearing = False
+        self.subscriptions.begin_anew()
+        self.disconnects += 1
+        if self._leaving_queue_group:
+            self._forget_get()
+        self._changed()
 
     async def _on_reconnected(self) -> None:
         self.connects += 1
+        self._lost = asyncio.Event()
         if not self.fast.in_use:
             self._link_up()
         try:
             await self._listen()
         except nats_errors.Error as error:
-            # The connection is lost again, or does not answer: nats-py or liveness begins anew.
-            _log.warning("event subscriptions not confirmed", error=str(error))
+            _log.warning("event subscriptions not confirmed yet", error=str(error))
             return
         url = self.client.connected_url
         _log.info("nats reconnected", server="" if url is None else url.netloc.rpartition("@")[2])
 
     async def _on_closed(self) -> None:
-        self._engine.link_down()
-        self.ears = Ears()
         self.ended.set()
         self._changed()
 
@@ -230,16 +203,34 @@ class Session:
         _log.info("nats server entered lame duck mode")
         if len(self.client.servers) > 1:
             # Not here: nats-py's read loop waits for this callback, and leaving takes a PONG.
-            self._leaving = asyncio.get_running_loop().create_task(self._leave())
+            self._run("leave", self._leave)
 
     async def _leave(self) -> None:
         try:
-            await self.stop_gets()
+            if (get := self.subscriptions.get) is not None:
+                await stop_subscription(self.client, get, self._lost)
             await self.drain_writes()
             await self.flush()
-            await self.client.force_reconnect()
         except (nats_errors.Error, OSError) as error:
             _log.info("nats server closed the connection first", error=str(error))
+        await self.client.force_reconnect()
+
+    # --- liveness -------------------------------------------------------------------------------------------
+    def ping(self) -> None:
+        """Asks for a sign of life."""
+        self._run("ping", self._ping)
+
+    async def _ping(self) -> None:
+        try:
+            await internals.send_ping(self.client)
+        except OSError as error:
+            _log.debug("no PING on a connection that is lost", error=str(error))
+
+    async def leave_dead(self) -> None:
+        """Another connection, without waiting for what this one has not sent."""
+        await self.client.force_reconnect()
+        if not self.fast.in_use and (transport := internals.socket_transport(self.client)) is not None:
+            transport.abort()
 
     # --- writing --------------------------------------------------------------------------------------------
     def write(self, out: bytes) -> None:
@@ -249,6 +240,14 @@ class Session:
             transport.write_answers(out)
         else:
             transport.write(out)
+            # nats-py's WebSocket transport sends nothing before it is drained.
+            self._run("drain", self._drain)
+
+    async def _drain(self) -> None:
+        try:
+            await self.drain_writes()
+        except OSError as error:
+            _log.debug("answers not sent", error=str(error))
 
     async def _write_drained(self, out: bytes) -> None:
         """As ``write``; waits while the connection has too much unsent, and with it nats-py's callback."""
@@ -260,32 +259,47 @@ class Session:
         await internals.drain(self.client)
 
     # --- end ------------------------------------------------------------------------------------------------
-    async def stop_gets(self) -> None:
-        """When this returns, every get the server sent us has been read, and none comes any more."""
-        if self._get is not None and self.client.is_connected:
-            await stop_subscription(self.client, self._get)
+    async def stop_gets(self, seconds: float) -> None:
+        """When this returns, every get the server sent us has been read, and none comes any more.
+
+        Raises nats.errors.Error when the connection is lost first, or takes longer than ``seconds``.
+        """
+        self._leaving_queue_group = True
+        get = self.subscriptions.get
+        try:
+            if get is not None and self.client.is_connected:
+                await stop_subscription(self.client, get, self._lost, seconds)
+        finally:
+            self._forget_get()
+
+    def _forget_get(self) -> None:
+        if (get := self.subscriptions.get) is not None:
+            internals.forget(self.client, get)
 
     async def close(self) -> None:
-        """Ends the session; nothing is reconnected."""
+        """Ends the session; nothing is reconnected. Raises what nats-py raises."""
         self.ended.set()
-        for task in (self._retry, self._leaving):
-            if task is not None:
-                task.cancel()
-        await self.client.close()
+        for task in self._tasks.values():
+            task.cancel()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await internals.close(self.client)
+        except TimeoutError:
+            _log.warning("nats connection does not take what is unsent, dropped it")
+        finally:
+            self.fast.retire()
 
     @property
     def bytes_read(self) -> int:
         """From the server, since this session began (on the callback path: payloads only)."""
-        moved = self.fast.progress()
-        return self.client.stats["in_bytes"] if moved is None else moved[0]
+        moved = self.fast.movement()
+        return self.client.stats["in_bytes"] if moved is None else moved.read
 
     @property
     def unsent(self) -> int:
-        """Bytes in the write buffer (unknown on the callback path: 0)."""
-        moved = self.fast.progress()
-        return 0 if moved is None else moved[1]
-
-    @property
-    def get_refused(self) -> bool:
-        """Whether the server refused the request subscription."""
-        return self._subjects.get.lower() in self.ears.refused
+        """Bytes in the write buffer."""
+        moved = self.fast.movement()
+        if moved is not None:
+            return moved.unsent
+        transport = internals.socket_transport(self.client)
+        return 0 if transport is None else transport.get_write_buffer_size()

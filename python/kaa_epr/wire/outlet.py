@@ -1,0 +1,111 @@
+"""Our own writes on the session's connection, and the echo that shows that the server took them.
+
+Not through nats-py's ``publish``: that keeps what it could not send and sends it after a reconnect, perhaps
+long after another replica took over and the endpoint was registered anew. What is written here is lost with
+its connection, and the outbox sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from kaa_epr.events.publisher import PublishFailed, publication
+from kaa_epr.wire import internals
+
+ECHO_SECONDS: Final = 2.0
+"""Longest time for an echo. A server that takes longer is about to be given up by liveness."""
+
+
+class SessionOutlet:
+    """The outlet of whatever session is up; ``attach`` for each new one."""
+
+    def __init__(self) -> None:
+        self._client: Client | None = None
+        self._inbox = ""
+        self._sent = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def attach(self, client: Client) -> None:
+        """Takes the connection of a new session; what waits on the one before fails."""
+        self.detach()
+        inbox = client.new_inbox()
+        await client.subscribe(inbox, cb=self._on_echo)
+        self._client, self._inbox = client, inbox
+
+    def detach(self) -> None:
+        """No connection any more."""
+        self._client = None
+        waiting, self._waiting = self._waiting, deque()
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(PublishFailed("the connection is gone"))
+
+    @property
+    def up(self) -> bool:
+        """Whether writes would go somewhere."""
+        return self._client is not None and self._client.is_connected
+
+    @property
+    def headers(self) -> bool:
+        """Whether the server takes headers."""
+        return self._client is not None and bool(internals.server_info(self._client).get("headers", False))
+
+    @property
+    def max_payload(self) -> int | None:
+        """Of the connected server."""
+        return self._client.max_payload if self._client is not None and self._client.is_connected else None
+
+    def write(self, frames: bytes) -> None:
+        """Appends frames to the connection."""
+        try:
+            internals.transport_of(self._connected()).write(frames)
+        except OSError as error:
+            raise PublishFailed("the connection is lost") from error
+
+    async def drain(self) -> None:
+        """Until there is room to write."""
+        try:
+            await internals.drain(self._connected())
+        except OSError as error:
+            raise PublishFailed("the connection is lost") from error
+
+    async def echo(self) -> None:
+        """Until the server has handled all that was written."""
+        self._sent += 1
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._sent, future))
+        try:
+            self.write(publication(self._inbox, b"%d" % self._sent))
+            async with asyncio.timeout(ECHO_SECONDS):
+                await future
+        except TimeoutError:
+            raise PublishFailed("no echo in time") from None
+        finally:
+            future.cancel()
+
+    async def _on_echo(self, msg: Msg) -> None:
+        # Echoes come in the order of their writes; one of them shows that those before it arrived or are lost
+        # with an earlier connection.
+        number = int(msg.data)
+        while self._waiting and self._waiting[0][0] <= number:
+            sent, future = self._waiting.popleft()
+            if future.done():
+                continue
+            if sent == number:
+                future.set_result(None)
+            else:
+                future.set_exception(PublishFailed("the connection was lost meanwhile"))
+
+    def reply(self, subject: str, payload: bytes) -> None:
+        """Publishes an answer; it follows whatever was written before. Raises ``PublishFailed``."""
+        self.write(publication(subject, payload))
+
+    def _connected(self) -> Client:
+        if self._client is None or not self._client.is_connected:
+            raise PublishFailed("not connected")
+        return self._client
