@@ -46,7 +46,7 @@ class Bridge:
         self._get: Subscription | None = None
 
     async def __aenter__(self) -> Self:
-        """Raises what nats-py raises (its errors, OSError, those of nkeys) when the settings do not connect."""
+        """Raises what nats-py raises (its errors, OSError, those of nkeys) when settings do not connect."""
         options = connect_options(self._settings, self._name)
         # A refusal must come back at once: the old session goes on.
         options |= {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": self._on_error}

@@ -133,13 +133,7 @@ class Link:
         self._engine.link_down()
 
     def _changed(self) -> None:
-        session = self._session
-        if (
-            session is not None
-            and session.opened
-            and session.hearing
-            and not session.subscriptions.get_refused
-        ):
+        if self._session is not None and self._session.answering:
             self.ready.set()
 
     def status(self) -> LinkStatus:

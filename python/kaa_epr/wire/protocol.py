@@ -72,10 +72,12 @@ class Wire(asyncio.Protocol):
 
     # --- the event loop's calls -----------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Sets the ceiling of the write buffer."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=self._write_limit)
 
     def data_received(self, data: bytes) -> None:
+        """Flow 1, for every get in the chunk at once."""
         if self._retired:
             return
         self.bytes_read += len(data)
@@ -87,10 +89,12 @@ class Wire(asyncio.Protocol):
             self._flow()
 
     def eof_received(self) -> bool:
+        """The server said goodbye; the event loop closes the connection."""
         self._end()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The end; wakes everybody who waits."""
         self.error = exc
         self.writable = False
         if self._deadline is not None:
@@ -101,10 +105,12 @@ class Wire(asyncio.Protocol):
             self.closed.set_result(None)
 
     def pause_writing(self) -> None:
+        """The write buffer is above its ceiling: nothing more is read."""
         self.writable = False
         self._flow()
 
     def resume_writing(self) -> None:
+        """There is room again: first for what the engine kept back."""
         self.writable = True
         self._release()
         self._pump()
@@ -204,7 +210,7 @@ class Wire(asyncio.Protocol):
     def _end(self) -> None:
         self.eof = True
         if not self._retired:
-            # At once, not when nats-py comes to it: answers made from now on are held for the next connection.
+            # At once, not when nats-py comes to it: answers from now on are held for the next connection.
             self._engine.link_down()
         self._wake()
 

@@ -107,6 +107,11 @@ class Session:
         if held:
             self.write(held)
 
+    @property
+    def answering(self) -> bool:
+        """Whether gets come and can be answered from the cache."""
+        return self.opened and self.hearing and not self.subscriptions.get_refused
+
     # --- ears -----------------------------------------------------------------------------------------------
     def _unread_events(self) -> bool:
         return self.subscriptions.unread_events()

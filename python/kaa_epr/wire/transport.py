@@ -31,7 +31,7 @@ class ServerInfo:
 
     @classmethod
     def parse(cls, line: bytes) -> ServerInfo:
-        """Reads an INFO line. Raises nats.errors.Error, which nats-py takes as a failed attempt to connect."""
+        """Reads an INFO line. Raises nats.errors.Error: nats-py takes it as a failed attempt to connect."""
         try:
             info = json.loads(line.partition(b" ")[2])
             return cls(
