@@ -11,16 +11,17 @@ from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.store.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome
-from kaa_epr.store.client import BoundedClient
+from kaa_epr.store.endpoints import EndpointQueries
 from kaa_epr.store.errors import ForeignCollection
+from kaa_epr.store.tasks import TaskQueries
 
 _OUTBOX: Final = "outbox"
 _NO_ENDPOINT: Final = "!"
 """Not a legal endpoint ID, so a load of it is as cheap as a load can be."""
 
 
-class MongoStore(BoundedClient):
-    """A ``kaa_epr.store.api.Store``; the methods are described there."""
+class MongoStore(EndpointQueries, TaskQueries):
+    """A ``kaa_epr.store.register_api.RegisterStore``; the methods are described there and in its base."""
 
     def __init__(self, mongo: MongoSettings, store: StoreSettings) -> None:
         """As the client's."""

@@ -30,6 +30,12 @@ INDEXES: Final = (
         partial={"endpoint_token": {"$exists": True}},
         reason="one endpoint per token and application",
     ),
+    IndexSpec(
+        name="outbox",
+        fields=("outbox_claim.at",),
+        partial={"outbox": {"$exists": True}},
+        reason="the few endpoints whose events are not published yet",
+    ),
 )
 
 CREATE_SECONDS: Final = 600.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
-from kaa_epr.store.api import Store
+from kaa_epr.store.register_api import RegisterStore
 
 
-def open_store(mongo: MongoSettings, store: StoreSettings) -> Store:
+def open_store(mongo: MongoSettings, store: StoreSettings) -> RegisterStore:
     """A store on the running event loop; nothing is connected yet.
 
     Raises ``StoreSettingsRefused`` when the driver does not accept the settings.

@@ -52,8 +52,8 @@ class SessionOutlet:
 
     @property
     def headers(self) -> bool:
-        """Whether the server takes headers."""
-        return self._client is not None and bool(internals.server_info(self._client).get("headers", False))
+        """Whether the server takes headers. Raises ``PublishFailed`` without a connection."""
+        return bool(internals.server_info(self._connected()).get("headers", False))
 
     @property
     def max_payload(self) -> int | None:
@@ -100,6 +100,14 @@ class SessionOutlet:
                 future.set_result(None)
             else:
                 future.set_exception(PublishFailed("the connection was lost meanwhile"))
+
+    async def heartbeat(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
+        """Publishes a heartbeat of the writer. Raises ConnectionResetError without a connection."""
+        try:
+            if self.headers:
+                self.write(publication(subject, payload, headers))
+        except PublishFailed as error:
+            raise ConnectionResetError(str(error)) from error
 
     def reply(self, subject: str, payload: bytes) -> None:
         """Publishes an answer; it follows whatever was written before. Raises ``PublishFailed``."""

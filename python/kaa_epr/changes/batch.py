@@ -1,0 +1,237 @@
+"""One batch's way through the stages."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from kaa_epr.changes import writing
+from kaa_epr.changes.commands import Register, SetAppVersion
+from kaa_epr.changes.errors import Refusal, Unavailable, Unusable
+from kaa_epr.changes.planning import Author, Item, Plan, plan
+from kaa_epr.changes.rules import Rules
+from kaa_epr.changes.state import EndpointState, absent, decode_state
+from kaa_epr.events.publisher import Publisher, PublishFailed
+from kaa_epr.log import get_logger
+from kaa_epr.store.errors import StoreError
+from kaa_epr.store.register_api import RegisterStore
+from kaa_epr.store.transfer.planning import by_id
+
+_log = get_logger(__name__)
+
+STAGES: Final = ("read", "planned", "written", "published", "answered", "cleared")
+"""What a batch has behind it, in order; ``Parts.on_stage`` is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineLimits:
+    """Bounds; times in seconds."""
+
+    max_pending: int = 10_000
+    """Commands on their way; a further one is refused at once."""
+    batch_size: int = 1000
+    """Endpoints in one batch."""
+    max_batches: int = 4
+    """Under way at once."""
+    max_outbox: int = 64
+    """Events in one endpoint's outbox: so many commands for it are carried out by one write."""
+    store_timeout: float = 5.0
+    """For each step with the store."""
+    patience: float = 5.0
+    """How long a contended endpoint is tried."""
+    claim_expiry: float = 15.0
+    """After this, another replica publishes what a claim's holder did not."""
+
+
+@dataclass(slots=True)
+class PipelineStats:
+    """Counts since the start."""
+
+    commands: int = 0
+    changes: int = 0
+    """Document writes that were acknowledged."""
+    events: int = 0
+    races: int = 0
+    """Writes made anew since the document had changed meanwhile."""
+    unpublished: int = 0
+    """Document writes whose events were left to the sweeper."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What batches work with."""
+
+    store: RegisterStore
+    publisher: Publisher
+    rules: Callable[[], Rules | None]
+    """Those of the moment; None while NATS takes no events."""
+    replica_id: str
+    limits: PipelineLimits = field(default_factory=PipelineLimits)
+    stats: PipelineStats = field(default_factory=PipelineStats)
+    on_stage: Callable[[str], None] = lambda _stage: None
+    on_unpublished: Callable[[], None] = lambda: None
+    """Called when an outbox waits for whoever sweeps."""
+
+
+class Queue(Protocol):
+    """Where commands go that a batch could not carry out."""
+
+    def again(self, items: Sequence[Item], reason: str) -> None:
+        """Their endpoint is being changed by somebody else: later, or refused for ``reason``."""
+
+    def next_in_line(self, items: Sequence[Item]) -> None:
+        """They found no room in their endpoint's outbox."""
+
+
+def new_claim_id() -> str:
+    """Tells one claim on an outbox from all others."""
+    return secrets.token_hex(12)
+
+
+class Batch:
+    """Commands for some endpoints."""
+
+    def __init__(self, parts: Parts, queue: Queue, items: Mapping[str, list[Item]]) -> None:
+        self._p = parts
+        self._queue = queue
+        self._items = items
+        self._limits = parts.limits
+        self._claim_id = new_claim_id()
+
+    async def run(self) -> None:
+        """All stages; every command is settled or waits again afterwards."""
+        try:
+            states = await self._read()
+        except StoreError:
+            self._refuse_all(Unavailable("Endpoint store is unavailable"))
+            return
+        self._p.on_stage("read")
+        plans = self._plan(states)
+        if not plans:
+            return
+        self._p.on_stage("planned")
+        begun = asyncio.get_running_loop().time()
+        written = await self._write(plans)
+        if not written:
+            return
+        self._p.on_stage("written")
+        if not await self._publish(written, begun):
+            return
+        self._p.on_stage("published")
+        for done in written:
+            done.settle()
+        self._p.on_stage("answered")
+        await self._clear(written)
+        self._p.on_stage("cleared")
+
+    async def _read(self) -> dict[str, EndpointState | Unusable]:
+        documents = by_id(await self._p.store.current(list(self._items), self._limits.store_timeout))
+        states: dict[str, EndpointState | Unusable] = {}
+        for endpoint_id in self._items:
+            raw = documents.get(endpoint_id)
+            try:
+                states[endpoint_id] = absent(endpoint_id) if raw is None else decode_state(raw)
+            except Unusable as error:
+                _log.error("stored endpoint is unusable", endpoint_id=endpoint_id)
+                states[endpoint_id] = error
+        return states
+
+    def _plan(self, states: dict[str, EndpointState | Unusable]) -> list[Plan]:
+        """The plans that need a write; the others are settled."""
+        rules = self._p.rules()
+        if rules is None:
+            self._refuse_all(Unavailable("NATS is not connected, so no event could tell of a change"))
+            return []
+        author = _author(self._p.replica_id)
+        plans = []
+        for endpoint_id, items in self._items.items():
+            state = states[endpoint_id]
+            if isinstance(state, Unusable):
+                for item in items:
+                    item.resolve(Unusable())
+                continue
+            if state.pending:
+                self._p.on_unpublished()
+                self._queue.again(items, "Events of an earlier change are not published yet")
+                continue
+            made = plan(state, items, rules, author, self._limits.max_outbox)
+            self._queue.next_in_line(made.left)
+            if made.events:
+                plans.append(made)
+            else:
+                made.settle()
+        return plans
+
+    async def _write(self, plans: list[Plan]) -> list[Plan]:
+        """The plans that are stored now; races wait again, what the server refused is told."""
+        owner = self._p.replica_id
+        writes = [writing.change(p.old, p.new, p.events, owner, self._claim_id) for p in plans]
+        try:
+            outcome = await self._p.store.write(writes, self._limits.store_timeout)
+        except StoreError:
+            # Perhaps it is stored. Then the sweeper finds the events and publishes them.
+            self._p.on_unpublished()
+            for made in plans:
+                made.refuse(Unavailable("Endpoint store is unavailable"))
+            return []
+        failed = {failure.position: failure for failure in outcome.failures}
+        for position, failure in failed.items():
+            made = plans[position]
+            if writing.is_race(failure):
+                self._p.stats.races += 1
+                self._queue.again(made.items(), "Others keep changing the endpoint")
+            elif writing.is_taken_token(failure) and len(made.outcomes) > 1:
+                self._single_out(made, writing.refusal(failure))
+            else:
+                made.refuse(writing.refusal(failure))
+        written = [made for position, made in enumerate(plans) if position not in failed]
+        self._p.stats.changes += len(written)
+        return written
+
+    def _single_out(self, made: Plan, refusal: Refusal) -> None:
+        """Refuses the commands that can bring a token into an application, and tries the others without."""
+        for item in made.items():
+            if isinstance(item.command, Register | SetAppVersion):
+                item.resolve(refusal)
+        self._queue.again(made.items(), "Others keep changing the endpoint")
+
+    async def _publish(self, written: list[Plan], begun: float) -> bool:
+        events = [event for made in written for event in made.events]
+        try:
+            if asyncio.get_running_loop().time() - begun > self._limits.claim_expiry / 2:
+                raise PublishFailed("the store took so long that the claim may be gone")
+            await self._p.publisher.publish(events)
+        except PublishFailed as error:
+            _log.warning("events are left to be published later", error=str(error), events=len(events))
+            self._p.stats.unpublished += len(written)
+            self._p.on_unpublished()
+            for made in written:
+                made.refuse(Unavailable("The change is stored, but NATS did not confirm its event yet"))
+            return False
+        self._p.stats.events += len(events)
+        return True
+
+    async def _clear(self, written: list[Plan]) -> None:
+        ids = [made.old.id for made in written]
+        try:
+            await self._p.store.write([writing.clear(ids, self._claim_id)], self._limits.store_timeout)
+        except StoreError as error:
+            # They will be published once more.
+            _log.warning("published events could not be taken out of their outboxes", error=str(error))
+            self._p.on_unpublished()
+
+    def _refuse_all(self, refusal: Refusal) -> None:
+        for items in self._items.values():
+            for item in items:
+                item.resolve(refusal)
+
+
+def _author(replica_id: str) -> Author:
+    wall_ms = time.time_ns() // 1_000_000
+    now = datetime.fromtimestamp(wall_ms // 1000, UTC).replace(microsecond=wall_ms % 1000 * 1000, tzinfo=None)
+    return Author(replica_id, now, wall_ms)

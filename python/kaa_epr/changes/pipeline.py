@@ -1,0 +1,195 @@
+"""Changes in batches: read, plan, write with the events, publish, answer, clear the outboxes.
+
+While few batches are under way a command leaves at once; else commands gather. All commands for one endpoint
+that gathered become one document write, in the order in which they came, so a hot endpoint costs one round
+trip for many writers. An endpoint is in one batch at a time, and is not written while its outbox holds events
+of an earlier change: so first publications are in the order of versions, whoever publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kaa_epr.changes.batch import Batch, Parts
+from kaa_epr.changes.commands import Command
+from kaa_epr.changes.errors import Refusal, Unavailable
+from kaa_epr.changes.planning import Item, Outcome
+from kaa_epr.changes.preconditions import NONE, Preconditions
+from kaa_epr.log import get_logger
+
+_log = get_logger(__name__)
+
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.1
+"""Seconds before an endpoint that somebody else is changing is tried again: doubling, half of it random."""
+
+
+class Pipeline:
+    """Takes commands with ``submit``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._limits = parts.limits
+        self._waiting: dict[str, deque[Item]] = {}
+        self._ready: deque[str] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._pending = 0
+        self._batches = 0
+        self._closing = False
+        self.busy: set[str] = set()
+        """Endpoints of the batches under way; their outboxes are ours to publish."""
+
+    # --- commands come --------------------------------------------------------------------------------------
+    async def submit(
+        self,
+        endpoint_id: str,
+        command: Command,
+        *,
+        correlation_id: str,
+        preconditions: Preconditions = NONE,
+    ) -> Outcome:
+        """Carries a command out; returns when the majority has the change and NATS its event.
+
+        Raises a ``Refusal``. A caller that is cancelled does not undo what is on its way.
+        """
+        return await asyncio.shield(self.enqueue(endpoint_id, command, correlation_id, preconditions))
+
+    def enqueue(
+        self, endpoint_id: str, command: Command, correlation_id: str, preconditions: Preconditions = NONE
+    ) -> asyncio.Future[Outcome]:
+        """As ``submit``, without waiting: all commands enqueued in one go make one batch."""
+        loop = asyncio.get_running_loop()
+        item = Item(
+            endpoint_id,
+            command,
+            correlation_id,
+            loop.time() + self._limits.patience,
+            loop.create_future(),
+            preconditions,
+        )
+        # Whoever asked may be gone when the refusal comes.
+        item.future.add_done_callback(_retrieve)
+        if self._closing:
+            item.resolve(Unavailable("The service is shutting down"))
+        elif self._pending >= self._limits.max_pending:
+            item.resolve(Unavailable("Too many changes are waiting"))
+        elif self._parts.rules() is None:
+            item.resolve(Unavailable("NATS is not connected, so no event could tell of a change"))
+        else:
+            self._accept(item)
+        return item.future
+
+    def _accept(self, item: Item) -> None:
+        self._pending += 1
+        self._parts.stats.commands += 1
+        item.future.add_done_callback(self._one_less)
+        self._enter([item])
+        if self._batches < self._limits.max_batches:
+            # Not at once: what else this turn of the loop brings goes along.
+            asyncio.get_running_loop().call_soon(self._start_batches)
+
+    def _one_less(self, _future: asyncio.Future[Outcome]) -> None:
+        self._pending -= 1
+
+    def _enter(self, items: Iterable[Item], *, in_front: bool = False) -> None:
+        for item in reversed(list(items)) if in_front else items:
+            waiting = self._waiting.get(item.endpoint_id)
+            if waiting is None:
+                waiting = self._waiting[item.endpoint_id] = deque()
+                if item.endpoint_id not in self.busy and item.endpoint_id not in self._timers:
+                    self._ready.append(item.endpoint_id)
+            (waiting.appendleft if in_front else waiting.append)(item)
+
+    # --- batches leave --------------------------------------------------------------------------------------
+    def _start_batches(self) -> None:
+        while self._ready and self._batches < self._limits.max_batches:
+            batch: dict[str, list[Item]] = {}
+            while self._ready and len(batch) < self._limits.batch_size:
+                endpoint_id = self._ready.popleft()
+                batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
+            self.busy |= batch.keys()
+            self._batches += 1
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, batch: dict[str, list[Item]]) -> None:
+        try:
+            await Batch(self._parts, self, batch).run()
+        except Exception:  # noqa: BLE001 - the outermost boundary of a batch: nobody may be left waiting
+            _log.exception("a batch of changes met a bug")
+            for item in (item for items in batch.values() for item in items):
+                item.resolve(Refusal("Internal server error"))
+        finally:
+            self._batches -= 1
+            self._release(batch)
+            self._start_batches()
+
+    def _release(self, endpoint_ids: Iterable[str]) -> None:
+        for endpoint_id in endpoint_ids:
+            self.busy.discard(endpoint_id)
+            if endpoint_id in self._waiting and endpoint_id not in self._timers:
+                self._ready.append(endpoint_id)
+
+    def again(self, items: Sequence[Item], reason: str) -> None:
+        """Commands whose endpoint somebody else is changing: later, unless their patience is over."""
+        loop = asyncio.get_running_loop()
+        left = [item for item in items if not item.future.done()]
+        for item in left:
+            item.attempts += 1
+            if loop.time() >= item.deadline:
+                item.resolve(Unavailable(reason))
+        left = [item for item in left if not item.future.done()]
+        if not left:
+            return
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(left[0].attempts - 1, 16))
+        endpoint_id = left[0].endpoint_id
+        self._timers[endpoint_id] = loop.call_later(
+            pause * (0.5 + random.random() / 2),  # noqa: S311 spreads replicas, guards nothing
+            self._wake,
+            endpoint_id,
+        )
+        self._enter(left, in_front=True)
+
+    def _wake(self, endpoint_id: str) -> None:
+        del self._timers[endpoint_id]
+        if endpoint_id in self._waiting and endpoint_id not in self.busy:
+            self._ready.append(endpoint_id)
+            self._start_batches()
+
+    def next_in_line(self, items: Sequence[Item]) -> None:
+        """Commands that found no room in their endpoint's outbox."""
+        self._enter(items, in_front=True)
+
+    # --- end ------------------------------------------------------------------------------------------------
+    async def drain(self, seconds: float) -> bool:
+        """Takes no more commands, and ends those under way; False when time was up first."""
+        self._closing = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self._tasks or self._waiting:
+            left = deadline - loop.time()
+            if left <= 0:
+                break
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(min(left, _LONGEST_PAUSE))
+        clean = not (self._tasks or self._waiting)
+        for timer in self._timers.values():
+            timer.cancel()
+        for item in (item for items in self._waiting.values() for item in items):
+            item.resolve(Unavailable("The service is shutting down"))
+        for task in self._tasks:
+            task.cancel()
+        return clean
+
+
+def _retrieve(future: asyncio.Future[Outcome]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,86 @@
+"""What may be stored: limits, key rules, restricted keys. Refusals name the field, never a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import bson
+
+from kaa_epr.changes.errors import Invalid, Restricted, TooLarge
+from kaa_epr.store.documents import DocumentInvalid, Endpoint, check_endpoint
+
+ANY_APPLICATION: Final = "*"
+_TOKEN: Final = re.compile(r"[^+#/.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Limits of one endpoint; sizes in bytes."""
+
+    max_keys: int = 1024
+    max_key_bytes: int = 256
+    max_depth: int = 32
+    """Levels of nesting in one metadata value."""
+    max_metadata_bytes: int = 1024 * 1024
+    """Of the stored metadata, as BSON."""
+    max_event_bytes: int = 1024 * 1024
+    """Of one event: what the NATS server takes as one payload."""
+    key_pattern: re.Pattern[str] | None = None
+    restricted: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Application (or ``*``) → keys that nobody may change through the register."""
+
+    def check_touched(self, application: str | None, touched: Collection[str]) -> None:
+        """Raises ``Restricted`` for the first key that may not be changed."""
+        for name in (ANY_APPLICATION, application):
+            for key in self.restricted.get(name or "", ()):
+                if key in touched:
+                    raise Restricted(key)
+
+    def check_keys(self, metadata: Mapping[str, Any], changed: Collection[str]) -> None:
+        """Keys and values that are new; what is stored already is not judged again."""
+        if len(metadata) > self.max_keys:
+            raise TooLarge("metadata", f"more than {self.max_keys} keys")
+        for key in changed:
+            if key in metadata:
+                self._check_key(key)
+                _check_depth(f"metadata.{key}", metadata[key], self.max_depth)
+
+    def _check_key(self, key: str) -> None:
+        if not key:
+            raise Invalid("metadata", "a key is empty")
+        if len(key.encode("utf-8", "surrogatepass")) > self.max_key_bytes:
+            raise TooLarge("metadata", f"a key is longer than {self.max_key_bytes} bytes")
+        if self.key_pattern is not None and not self.key_pattern.fullmatch(key):
+            raise Invalid(f"metadata.{key}", f"the key does not match {self.key_pattern.pattern}")
+
+    def check_whole(self, endpoint: Endpoint) -> None:
+        """Everything that MongoDB and readers ask for, and the size of the whole."""
+        try:
+            check_endpoint(endpoint)
+        except DocumentInvalid as error:
+            raise Invalid(_PUBLIC.get(error.field, error.field), error.reason) from None
+        if endpoint.endpoint_token is not None and not _TOKEN.fullmatch(endpoint.endpoint_token):
+            raise Invalid("endpointToken", "the characters + # / . are not allowed")
+        size = len(bson.encode({"": endpoint.items()}))
+        if size > self.max_metadata_bytes:
+            raise TooLarge("metadata", f"takes {size} bytes, at most {self.max_metadata_bytes} are stored")
+
+
+_PUBLIC: Final = {
+    "endpoint_token": "endpointToken",
+    "application_version": "appVersion.name",
+    "application": "application",
+}
+"""Names of stored fields as requests have them."""
+
+
+def _check_depth(path: str, value: Any, left: int) -> None:
+    if not isinstance(value, Mapping | list):
+        return
+    if left == 0:
+        raise Invalid(path, "nested too deeply")
+    for below in value.values() if isinstance(value, Mapping) else value:
+        _check_depth(path, below, left - 1)

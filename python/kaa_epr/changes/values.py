@@ -1,0 +1,85 @@
+"""Metadata values: strict JSON in, and the JSON text of stored ones as gets print them (design, 4)."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final, NoReturn
+
+from bson import CodecOptions, json_util
+from bson.codec_options import DatetimeConversion
+
+from kaa_epr.changes.errors import Invalid
+
+DECODING: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    tz_aware=False, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+_PRINTING: Final = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.RELAXED, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+
+
+def parse_json(data: bytes, field: str) -> Any:
+    """The value of JSON text (RFC 8259). Raises ``Invalid`` naming ``field``.
+
+    Stricter than Python's reader: UTF-8 only, no NaN or Infinity, no number beyond a double, no name twice in
+    one object (readers disagree on which of them counts).
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
+        )
+    except UnicodeDecodeError:
+        raise Invalid(field, "not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise Invalid(field, f"not JSON: {error.msg} at character {error.pos}") from None
+    except _NotStrict as error:
+        raise Invalid(field, str(error)) from None
+    except RecursionError:
+        raise Invalid(field, "nested too deeply") from None
+    except ValueError:
+        # Python's own bound on the digits of an integer.
+        raise Invalid(field, "a number has too many digits") from None
+
+
+class _NotStrict(ValueError):
+    """Accepted by Python's reader, refused by us."""
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise _NotStrict("not JSON: NaN and Infinity have no JSON form")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _NotStrict("a number is beyond the range of a double")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _NotStrict("an object has a name twice")
+    return result
+
+
+def text_of(value: Any) -> str:
+    """Compact JSON text of a stored value, as ``bson.json_util`` prints it (the oracle of design, 4)."""
+    if value is None:
+        return "null"
+    text: str = json_util.dumps(value, json_options=_PRINTING, ensure_ascii=False, separators=(",", ":"))
+    return text
+
+
+def event_text(value: Any) -> str | None:
+    """As events carry a value: JSON text, and None for JSON null (15/EME)."""
+    return None if value is None else text_of(value)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether a get prints both alike: ``27`` and ``27.0`` differ, and so does the order inside objects."""
+    return left is right or (type(left) is type(right) and text_of(left) == text_of(right))

@@ -1,0 +1,128 @@
+"""The register's reads and outbox queries over either driver; see ``kaa_epr.store.register_api``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pymongo.errors import AutoReconnect
+
+from kaa_epr.store.client import BoundedClient
+from kaa_epr.store.register_api import EndpointQuery, Outbox
+
+MAX_LISTED_KEYS: Final = 100_000
+"""Pairs of application version and key in one answer; the further ones are left out."""
+_HIDDEN: Final = ("outbox", "outbox_claim")
+
+
+class EndpointQueries(BoundedClient):
+    """Reads of the register."""
+
+    async def current(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
+        """Whole documents."""
+
+        async def find() -> list[bytes]:
+            cursor = self._collection.find_raw_batches({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
+            return [batch async for batch in cursor]
+
+        return await self._limited(find, "read for a change", time_limit)
+
+    async def outboxes(self, owner: str, expiry: float, limit: int, time_limit: float) -> list[Outbox]:
+        """Outboxes without a living claim of somebody else."""
+        # The server's clock set the claim and judges it: replicas' clocks may differ.
+        expired = {"$lt": ["$outbox_claim.at", {"$subtract": ["$$NOW", round(expiry * 1000)]}]}
+        query = {
+            "outbox": {"$exists": True},
+            "$or": [{"outbox_claim.by": owner}, {"outbox_claim.at": None}, {"$expr": expired}],
+        }
+
+        async def find() -> list[Outbox]:
+            cursor = self._collection.find(query, {"outbox": 1, "outbox_claim": 1})
+            documents = await cursor.sort("outbox_claim.at", 1).limit(limit).to_list(limit)
+            return [_outbox(document) for document in documents]
+
+        return await self._limited(find, "look for outboxes", time_limit)
+
+    async def find_endpoints(
+        self, query: EndpointQuery, *, offset: int, limit: int, with_metadata: bool, time_limit: float
+    ) -> bytes:
+        """One page of a list."""
+        hidden = _HIDDEN if with_metadata else (*_HIDDEN, "metadata")
+        command = {
+            "find": self._name,
+            "filter": _filter(query),
+            "projection": dict.fromkeys(hidden, 0),
+            "sort": {"_id": 1},
+            "skip": offset,
+            "limit": limit,
+            "batchSize": limit,
+            "singleBatch": True,
+        }
+
+        async def find() -> bytes:
+            try:
+                return (await self._ask(command)).documents
+            except AutoReconnect as error:
+                if error.timeout:
+                    raise
+                return (await self._ask(command)).documents
+
+        return await self._limited(find, "list", time_limit)
+
+    async def count_endpoints(self, query: EndpointQuery, time_limit: float) -> int:
+        """How many a list would show in all."""
+
+        async def count() -> int:
+            return int(await self._collection.count_documents(_filter(query)))
+
+        return await self._limited(count, "count", time_limit)
+
+    async def metadata_keys(self, application: str, time_limit: float) -> dict[str, list[str]]:
+        """Keys by application version."""
+        key = {"version": "$application_version", "key": "$metadata.key"}
+        command = {
+            "aggregate": self._name,
+            "pipeline": [
+                {"$match": {"application": application, "deleted_at": None}},
+                {"$project": {"application_version": 1, "metadata.key": 1}},
+                {"$unwind": "$metadata"},
+                {"$group": {"_id": key}},
+                {"$sort": {"_id.version": 1, "_id.key": 1}},
+                {"$limit": MAX_LISTED_KEYS},
+            ],
+            "cursor": {"batchSize": MAX_LISTED_KEYS},
+            "readConcern": {"level": "majority"},
+        }
+
+        async def aggregate() -> dict[str, list[str]]:
+            answer = await self._database.command(command)
+            keys: dict[str, list[str]] = {}
+            for pair in (group["_id"] for group in answer["cursor"]["firstBatch"]):
+                if isinstance(pair.get("version"), str) and isinstance(pair.get("key"), str):
+                    keys.setdefault(pair["version"], []).append(pair["key"])
+            return keys
+
+        return await self._limited(aggregate, "list metadata keys", time_limit)
+
+
+def _outbox(document: Mapping[str, Any]) -> Outbox:
+    claim = document.get("outbox_claim") or {}
+    return Outbox(document["_id"], claim.get("id"), tuple(document["outbox"]))
+
+
+def _filter(query: EndpointQuery) -> dict[str, Any]:
+    # {$eq: value}: a value from outside is never taken for an operator.
+    named = {
+        "_id": query.endpoint_id,
+        "application": query.application,
+        "application_version": query.application_version,
+    }
+    conditions: list[dict[str, Any]] = [
+        {"deleted_at": None},
+        *({name: {"$eq": value}} for name, value in named.items() if value is not None),
+        *(
+            {"metadata": {"$elemMatch": {"key": {"$eq": key}, "value": {"$eq": value}}}}
+            for key, value in query.metadata.items()
+        ),
+    ]
+    return {"$and": conditions}
