@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use crate::targets::Expected;
+
 /// Length of a correlation id: shaped like a UUID, as clients send them.
 pub const CORRELATION: usize = 36;
 /// Lost gets remembered, to tell a late answer from a repeated one.
@@ -14,6 +16,8 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 pub struct Get {
     /// What it asked for.
     pub target: u32,
+    /// What its answer must hold.
+    pub expected: Expected,
     /// When it was, or should have been, sent.
     pub origin: Instant,
 }
@@ -156,9 +160,18 @@ mod tests {
 
     use super::*;
 
+    fn get(target: u32, origin: Instant) -> Get {
+        let expected = Expected::default();
+        Get {
+            target,
+            expected,
+            origin,
+        }
+    }
+
     fn enter(book: &mut Book, target: u32, origin: Instant) -> Vec<u8> {
         let mut id = Vec::new();
-        assert!(book.enter(Get { target, origin }, &mut id));
+        assert!(book.enter(get(target, origin), &mut id));
         id
     }
 
@@ -167,13 +180,7 @@ mod tests {
         let mut book = Book::new(7, 1, 2);
         let now = Instant::now();
         let (first, second) = (enter(&mut book, 10, now), enter(&mut book, 11, now));
-        assert!(!book.enter(
-            Get {
-                target: 12,
-                origin: now
-            },
-            &mut Vec::new()
-        ));
+        assert!(!book.enter(get(12, now), &mut Vec::new()));
         assert!(matches!(book.settle(&second), Match::Get(get) if get.target == 11));
         assert!(matches!(book.settle(&second), Match::Duplicate));
         let third = enter(&mut book, 13, now);

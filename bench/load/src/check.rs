@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::args::Expect;
 use crate::book::{Book, Get, Match};
-use crate::targets::Targets;
+use crate::targets::{Expected, Targets};
 use crate::wire;
 
 /// What went wrong, by kind. All zero: every get was answered, once, in time and rightly.
@@ -110,7 +110,7 @@ impl Judge {
         };
         let status = u16::try_from(answer.status).unwrap_or(u16::MAX);
         *self.statuses.entry(status).or_default() += 1;
-        let right = self.right(&answer, get.target, status, targets);
+        let right = self.right(&answer, get.expected, status, targets);
         Some(Settled { get, status, right })
     }
 
@@ -119,17 +119,20 @@ impl Judge {
         None
     }
 
-    fn right(&mut self, answer: &wire::Answer<'_>, target: u32, status: u16, targets: &Targets) -> bool {
-        let known = target < targets.known();
-        if answer.endpoint != targets.id(target) {
+    fn right(
+        &mut self,
+        answer: &wire::Answer<'_>,
+        expected: Expected,
+        status: u16,
+        targets: &Targets,
+    ) -> bool {
+        if !targets.id_matches(expected, answer.endpoint) {
             self.faults.wrong_endpoint += 1;
         } else if self.expect == Expect::Echo {
             return true;
-        } else if status != if known { 200 } else { 404 } {
+        } else if status != expected.status() {
             self.faults.unexpected_status += 1;
-        } else if !answer.payload.map_or(!known, |payload| {
-            known && targets.payload_matches(target, payload)
-        }) {
+        } else if !targets.payload_matches(expected, answer.payload) {
             self.faults.wrong_payload += 1;
         } else {
             return true;
@@ -181,13 +184,7 @@ mod tests {
         let metadata = format!("{{{}}}", fields.join(","));
         let (mut book, mut judge) = (Book::new(1, 1, 4), Judge::new(Expect::Metadata, 1));
         let mut correlation = Vec::new();
-        book.enter(
-            Get {
-                target: 0,
-                origin: Instant::now(),
-            },
-            &mut correlation,
-        );
+        book.enter(targets.get(0, Instant::now()), &mut correlation);
         let message = make(&correlation, targets.id(0), metadata.as_bytes());
         let right = judge
             .settle(&message, &mut book, &targets)

@@ -86,10 +86,15 @@ impl Figures {
 mod tests {
     use super::*;
     use crate::book::Get;
+    use crate::targets::Expected;
 
     fn settled(origin: Instant, status: u16) -> Settled {
         Settled {
-            get: Get { target: 0, origin },
+            get: Get {
+                target: 0,
+                expected: Expected::default(),
+                origin,
+            },
             status,
             right: status == 200,
         }

@@ -1,20 +1,39 @@
 //! What can be asked and what must come back, laid out so that one get touches little memory: the encoded end
-//! of each request in one buffer, and a 64-bit hash of each expected payload.
+//! of each request in one buffer, and 64-bit hashes of what its answer must hold. The hashes travel with the
+//! get, so that an answer is judged without going back to tables that have left the processor's caches.
 
 use std::hash::BuildHasher as _;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use foldhash::fast::FixedState;
 
 use crate::args::RunArgs;
+use crate::book::Get;
 use crate::dataset::{self, Endpoint};
 use crate::wire::{Reader, put_bytes, put_long};
 
-/// Where a target's request tail lies, and the hash of the payload it must be answered with.
+/// What the answer to a get must hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// Hash of the endpoint id.
+    id: u64,
+    /// Hash of the metadata; `None`: the endpoint is unknown and has none.
+    payload: Option<u64>,
+}
+
+impl Expected {
+    /// Status of the answer.
+    pub fn status(self) -> u16 {
+        if self.payload.is_some() { 200 } else { 404 }
+    }
+}
+
+/// Where a target's request tail lies, and what it must be answered with.
 struct Target {
     start: u32,
     end: u32,
-    hash: u64,
+    expected: Expected,
 }
 
 /// All endpoints of a run: the known ones first, then the unknown.
@@ -36,10 +55,10 @@ impl Targets {
             hasher,
         };
         match &args.endpoints_file {
-            Some(path) => dataset::read_file(path, |endpoint| all.add(&endpoint, args))?,
+            Some(path) => dataset::read_file(path, |endpoint| all.add_known(&endpoint, args))?,
             None => {
                 for index in 0..u64::from(args.dataset.endpoints) {
-                    all.add(&dataset::endpoint(&args.dataset, index), args);
+                    all.add_known(&dataset::endpoint(&args.dataset, index), args);
                 }
             }
         }
@@ -47,13 +66,7 @@ impl Targets {
         if args.unknown_share > 0.0 {
             for index in 0..u64::from(args.unknown_endpoints) {
                 let id = dataset::id(!args.dataset.seed, index);
-                all.add(
-                    &Endpoint {
-                        id,
-                        metadata: Vec::new(),
-                    },
-                    args,
-                );
+                all.add(&id, &[], args.revision, None);
             }
         }
         if all.known == 0 || u32::try_from(all.tails.len()).is_err() {
@@ -83,31 +96,60 @@ impl Targets {
         Reader(self.tail(target)).bytes().unwrap_or_default()
     }
 
-    /// Whether `payload` is what this target's answer must hold.
-    pub fn payload_matches(&self, target: u32, payload: &[u8]) -> bool {
-        self.hasher.hash_one(payload) == self.targets[target as usize].hash
+    /// A get of a target, due at `origin`.
+    pub fn get(&self, target: u32, origin: Instant) -> Get {
+        let expected = self.targets[target as usize].expected;
+        Get {
+            target,
+            expected,
+            origin,
+        }
     }
 
-    fn add(&mut self, endpoint: &Endpoint, args: &RunArgs) {
+    /// Whether an answer's endpoint id is the one asked for.
+    pub fn id_matches(&self, expected: Expected, id: &[u8]) -> bool {
+        self.hasher.hash_one(id) == expected.id
+    }
+
+    /// Whether an answer's payload is the one it must hold.
+    pub fn payload_matches(&self, expected: Expected, payload: Option<&[u8]>) -> bool {
+        payload.map(|bytes| self.hasher.hash_one(bytes)) == expected.payload
+    }
+
+    fn add_known(&mut self, endpoint: &Endpoint, args: &RunArgs) {
         let asked = included(endpoint.metadata.len(), args.include as usize, self.targets.len());
+        let keys: Vec<&str> = asked
+            .iter()
+            .map(|&field| endpoint.metadata[field].0.as_str())
+            .collect();
+        self.add(
+            &endpoint.id,
+            &keys,
+            args.revision,
+            Some(&expected(endpoint, &asked)),
+        );
+    }
+
+    /// Adds an endpoint with what a get of it names and what the answer must hold.
+    fn add(&mut self, id: &str, include: &[&str], revision: u8, payload: Option<&[u8]>) {
         let start = self.tails.len() as u32;
-        put_bytes(&mut self.tails, endpoint.id.as_bytes());
-        if !asked.is_empty() {
-            put_long(&mut self.tails, asked.len() as i64);
-            for &field in &asked {
-                put_bytes(&mut self.tails, endpoint.metadata[field].0.as_bytes());
+        put_bytes(&mut self.tails, id.as_bytes());
+        if !include.is_empty() {
+            put_long(&mut self.tails, include.len() as i64);
+            for key in include {
+                put_bytes(&mut self.tails, key.as_bytes());
             }
         }
         put_long(&mut self.tails, 0); // end of the array
-        if args.revision == 3 {
+        if revision == 3 {
             self.tails.push(1); // includeMetadata: true
         }
-        let hash = self.hasher.hash_one(expected(endpoint, &asked).as_slice());
-        self.targets.push(Target {
-            start,
-            end: self.tails.len() as u32,
-            hash,
-        });
+        let expected = Expected {
+            id: self.hasher.hash_one(id.as_bytes()),
+            payload: payload.map(|bytes| self.hasher.hash_one(bytes)),
+        };
+        let end = self.tails.len() as u32;
+        self.targets.push(Target { start, end, expected });
     }
 }
 

@@ -122,7 +122,7 @@ impl<'a> Worker<'a> {
             self.set_stamp()?;
             let free = self.slots as usize - self.book.under_way();
             for target in queue.drain(..free.min(queue.len())) {
-                self.ask(Get { target, origin: now });
+                self.ask(self.targets.get(target, now));
             }
             if self.sent as usize > most {
                 bail!(
@@ -200,7 +200,7 @@ impl<'a> Worker<'a> {
             };
             let target = self.order[self.position];
             self.position = (self.position + 1) % self.order.len();
-            self.ask(Get { target, origin });
+            self.ask(self.targets.get(target, origin));
         }
         Ok(())
     }
