@@ -36,7 +36,6 @@ $(CORE): $(TOOLS) pyproject.toml $(RUST)
 
 .PHONY: run
 run: build ## the service with an embedded nats-server and mongod and sample endpoints; Ctrl-C stops it
-	@.ci/require servers
 	@exec $(BIN)/kaa-epr serve --embedded --data-dir .data $(ARGS)
 
 .PHONY: test
