@@ -59,6 +59,7 @@ class Loader:
         )
         self._loads: dict[asyncio.Task[None], int] = {}
         self._unsettled: set[int] = set()
+        self._stopped = False
         self._probe: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._nothing_pends: asyncio.Event | None = None
@@ -75,7 +76,7 @@ class Loader:
 
     def kick(self) -> None:
         """The engine has queued flights: begins as many loads as may run."""
-        while len(self._loads) < self._max_loads and self._breaker.closed:
+        while len(self._loads) < self._max_loads and self._breaker.closed and not self._stopped:
             begun = self._engine.begin_load(self._batch_size, clock.mono_ms())
             if begun is None:
                 return
@@ -99,6 +100,8 @@ class Loader:
 
     async def stop(self) -> None:
         """Ends ticking and loading; gets that still wait for a running load are answered 503."""
+        self._stopped = True
+        self._store.on_primary_changed(_nobody_cares)
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
@@ -134,11 +137,8 @@ class Loader:
         except StoreError as error:
             self._fail(load)
             self._count_failure(error, len(ids))
-        except BaseException:
-            # Cancelled by ``stop``, or a bug: whoever waits for this load must hear of it all the same.
-            self._fail(load)
-            raise
         else:
+            self._unsettled.discard(load)
             unusable = self._engine.end_load(load, batches, wall_ms=clock.wall_ms(), mono_ms=clock.mono_ms())
             self._breaker.load_succeeded()
             self._report_unusable(unusable)
@@ -228,3 +228,7 @@ class Loader:
     def _flush_after_new_primary(self) -> None:
         _log.warning("the store has a new primary: the cache is dropped")
         self._engine.flush(FlushCause.STORE_PRIMARY_CHANGED)
+
+
+def _nobody_cares() -> None:
+    """In place of a stopped loader, which the store would keep alive otherwise."""

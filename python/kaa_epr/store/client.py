@@ -136,6 +136,9 @@ class BoundedClient(ABC):
             return task.result()
         except (PyMongoError, BSONError) as error:
             raise from_driver(error, operation, time_limit) from error
+        finally:
+            # The error's traceback holds this frame, and the task the error: no cycle to be left behind.
+            del task
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.add(task)
