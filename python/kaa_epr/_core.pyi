@@ -5,6 +5,8 @@ from typing import Final, final
 
 from kaa_epr.engine.api import EngineConfig, FeedResult, FlushCause, Kind
 
+__all__ = ["Engine", "__version__", "build_profile"]
+
 __version__: Final[str]
 build_profile: Final[str]
 
