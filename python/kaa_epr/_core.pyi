@@ -1,4 +1,4 @@
-"""The extension: what ``rust/py`` exposes of ``rust/core``; checked against the built module with stubtest."""
+"""The extension: what ``rust/py`` exposes of ``rust/core``; stubtest checks it against the built module."""
 
 from collections.abc import Sequence
 from typing import Final, final
