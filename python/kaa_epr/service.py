@@ -25,6 +25,7 @@ from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.server import ManagementServer
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, StoreStats
+from kaa_epr.register import Register
 from kaa_epr.store import open_store
 from kaa_epr.wire.link import Link
 from kaa_epr.wire.protocol import Hooks
@@ -53,6 +54,7 @@ class ReadyInfo:
     nats: str
     mongo: str
     management: str | None
+    rest: str | None = None
 
     def write(self, path: Path) -> None:
         """Writes the file at once or not at all."""
@@ -104,6 +106,9 @@ class Service:
             ),
             metadata=self._srv_metadata,
         )
+        self.register = (
+            Register(settings, self.store, self.replica_id) if settings.register_.enabled else None
+        )
         self._api: ServicesApi | None = None
         self._management: ManagementServer | None = None
         self._bugs: asyncio.TimerHandle | None = None
@@ -137,12 +142,16 @@ class Service:
             lambda: None if self.loader.stats().up else "MongoDB does not answer, only cached endpoints are",
             required=False,
         )
+        if (register := self.register) is not None:
+            self.health.add("register", lambda: register.problem, required=False)
 
     # --- beginning ------------------------------------------------------------------------------------------
     async def start(self) -> None:
         """Starts everything and returns at once; ``wait_ready`` tells when gets are answered."""
         if self.settings.management.enabled:
             await self._start_management()
+        if self.register is not None:
+            await self.register.start()
         self.loader.start()
         self.link.start()
         self._look_for_bugs()
@@ -156,12 +165,15 @@ class Service:
     async def wait_ready(self) -> ReadyInfo:
         """Returns once gets are answered."""
         await self.link.ready.wait()
+        if self.register is not None:
+            await self.register.attached.wait()
         self.health.phase = Phase.SERVING
         info = ReadyInfo(
             pid=os.getpid(),
             nats=self.link.status().server or "",
             mongo=_without_credentials(self.settings.mongo.uri.get_secret_value()),
             management=None if self._management is None else self._management.url,
+            rest=None if self.register is None else self.register.url,
         )
         _log.info("serving", **asdict(info), instance=self.settings.service.instance_name)
         return info
@@ -170,6 +182,8 @@ class Service:
         """A session has subscribed: ``$SRV`` is answered on it too. A refused ``$SRV.>`` is only logged."""
         self._api = ServicesApi(session.client, self._identity, self._endpoint_stats)
         await self._api.start()
+        if self.register is not None:
+            await self.register.attach(session)
 
     async def reload(self, settings: Settings) -> None:
         """Takes over what can change while running: NATS servers, certificates and credentials."""
@@ -226,6 +240,8 @@ class Service:
         _log.info("draining")
         if self._api is not None:
             await self._api.stop()
+        if self.register is not None:
+            await self.register.stop(self.settings.service.drain_timeout)
         await self.link.stop_gets(self.settings.service.drain_timeout)
         if not await self.loader.drain(self.settings.service.drain_timeout):
             _log.warning("drain timed out, waiting gets are answered 503", waiting=self.engine.pending())

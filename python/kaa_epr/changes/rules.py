@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import bson
@@ -26,11 +26,15 @@ class Rules:
     """Levels of nesting in one metadata value."""
     max_metadata_bytes: int = 1024 * 1024
     """Of the stored metadata, as BSON."""
-    max_event_bytes: int = 1024 * 1024
-    """Of one event: what the NATS server takes as one payload."""
+    max_event_bytes: int = 4 * 1024 * 1024
+    """Of one event; the NATS server may take less as one payload, see ``within``."""
     key_pattern: re.Pattern[str] | None = None
     restricted: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Application (or ``*``) → keys that nobody may change through the register."""
+
+    def within(self, max_payload: int) -> Rules:
+        """These rules for a NATS server that takes ``max_payload`` bytes as one payload."""
+        return self if self.max_event_bytes <= max_payload else replace(self, max_event_bytes=max_payload)
 
     def check_touched(self, application: str | None, touched: Collection[str]) -> None:
         """Raises ``Restricted`` for the first key that may not be changed."""

@@ -134,16 +134,6 @@ class CoherenceSettings(Group):
     )
 
 
-class RegisterSettings(Group):
-    """Changing endpoints over REST and NATS."""
-
-    enabled: bool = Field(False, description="Whether this process takes writes; not available yet.")
-
-    def _conflicts(self) -> Iterator[Conflict]:
-        if self.enabled:
-            yield Conflict("enabled", "false: the register is not available yet")
-
-
 class ManagementSettings(Group):
     """Health and metrics over HTTP."""
 

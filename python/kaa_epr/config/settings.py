@@ -14,13 +14,13 @@ from kaa_epr.config.groups import (
     KaaSettings,
     LogSettings,
     ManagementSettings,
-    RegisterSettings,
     ResponderSettings,
     ServiceSettings,
     StoreSettings,
 )
 from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.config.nats import NatsSettings
+from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.types import Conflict, Count, Group
 
 

@@ -64,11 +64,16 @@ class OutgoingEvent:
 
 def encode(kind: EventKind, fields: Mapping[str, Any]) -> bytes:
     """The Avro datum of an event with ``fields`` as its schema names them."""
+    return write_datum(_SCHEMAS[kind], fields)
+
+
+def write_datum(schema: str, fields: Mapping[str, Any]) -> bytes:
+    """The Avro datum of a record whose schema is named as ``kaa_epr.schemas`` names it."""
     buffer = io.BytesIO()
-    fastavro.schemaless_writer(buffer, _parsed(kind), dict(fields))
+    fastavro.schemaless_writer(buffer, _parsed(schema), dict(fields))
     return buffer.getvalue()
 
 
 @cache
-def _parsed(kind: EventKind) -> Any:
-    return fastavro.parse_schema(schemas.load(_SCHEMAS[kind]))
+def _parsed(schema: str) -> Any:
+    return fastavro.parse_schema(schemas.load(schema))

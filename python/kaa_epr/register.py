@@ -1,0 +1,198 @@
+"""The register role of a worker: its parts put together, started, attached to sessions, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from kaa_epr.changes.applications import Applications
+from kaa_epr.changes.batch import Parts, PipelineLimits
+from kaa_epr.changes.pipeline import Pipeline
+from kaa_epr.changes.rules import Rules
+from kaa_epr.changes.service import Endpoints, EpmmpHandlers
+from kaa_epr.changes.sweeper import Sweeper
+from kaa_epr.config.register import RegisterSettings
+from kaa_epr.config.settings import Settings
+from kaa_epr.events import subjects
+from kaa_epr.events.publisher import Publisher
+from kaa_epr.events.writer import Heartbeats, WriterNumbers
+from kaa_epr.log import get_logger
+from kaa_epr.store.errors import StoreError, StoreTimeout, StoreUnavailable
+from kaa_epr.store.indexes import ensure_indexes
+from kaa_epr.store.register_api import RegisterStore
+from kaa_epr.wire.options import jittered
+from kaa_epr.wire.outlet import SessionOutlet
+from kaa_epr.wire.session import Session
+from kaa_epr.wire.writes import EpmmpService, Operation
+
+_log = get_logger(__name__)
+
+_HEADER_ROOM = 256
+"""Bytes that the headers of an event take at most."""
+_RETRY_STORE = 0.5
+_RETRY_STORE_MAX = 5.0
+_TASKS_SECONDS = 10.0
+
+
+class Register:
+    """Takes changes over 19/EPMMP and through ``endpoints``, and tells of them."""
+
+    def __init__(self, settings: Settings, store: RegisterStore, replica_id: str) -> None:
+        self._settings = settings.register_
+        self._store = store
+        self._limits = _rules(self._settings)
+        instance = settings.service.instance_name
+        self.outlet = SessionOutlet()
+        numbers = WriterNumbers(instance)
+        self._heartbeats = Heartbeats(numbers, self.outlet.heartbeat)
+        self._beating = False
+        self.parts = Parts(
+            store,
+            Publisher(instance, self.outlet, numbers),
+            self._rules,
+            replica_id,
+            _pipeline_limits(self._settings),
+        )
+        self.pipeline = Pipeline(self.parts)
+        self.sweeper = Sweeper(self.parts, self.pipeline.busy)
+        self.parts.on_unpublished = self.sweeper.kick
+        self.endpoints = Endpoints(
+            store, self.pipeline, Applications(settings.kaa), self._settings.store_timeout
+        )
+        self._epmmp = EpmmpService(
+            instance, settings.queue_group, self.outlet, _operations(EpmmpHandlers(self.endpoints))
+        )
+        self._prepared = False
+        self.attached = asyncio.Event()
+        """Set when writes are taken for the first time."""
+        self._preparing: asyncio.Task[None] | None = None
+
+    def _rules(self) -> Rules | None:
+        """The rules, with the connected server's limit on payloads; None while nothing can be changed."""
+        most = self.outlet.max_payload
+        if most is None or not self._prepared:
+            return None
+        return self._limits.within(most - _HEADER_ROOM)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be changed now, for the health report."""
+        if not self._prepared:
+            return "the store's indexes are not verified yet"
+        return None if self.outlet.up else "NATS is not connected"
+
+    @property
+    def url(self) -> str | None:
+        """Where REST is served."""
+        return None
+
+    async def start(self) -> None:
+        """Makes or verifies what the store needs; goes on in the background while the store is away.
+
+        Raises ``ForeignCollection`` or ``IndexConflict``: such a collection is refused, not changed.
+        """
+        try:
+            await self._prepare()
+        except (StoreUnavailable, StoreTimeout) as error:
+            _log.warning("the register waits for the store", error=str(error))
+            self._preparing = asyncio.get_running_loop().create_task(self._keep_preparing())
+        self.sweeper.start()
+
+    async def _prepare(self) -> None:
+        made = await ensure_indexes(self._store)
+        await self._store.ensure_tasks(_TASKS_SECONDS)
+        if made:
+            _log.info("made indexes", names=made)
+        self._prepared = True
+
+    async def _keep_preparing(self) -> None:
+        attempt = 0
+        while not self._prepared:
+            attempt += 1
+            await asyncio.sleep(jittered(_RETRY_STORE, _RETRY_STORE_MAX, attempt))
+            try:
+                await self._prepare()
+            except (StoreUnavailable, StoreTimeout) as error:
+                _log.debug("the register still waits for the store", error=str(error))
+            except StoreError as error:
+                _log.error("the register cannot use this collection", error=str(error))
+                return
+
+    async def attach(self, session: Session) -> None:
+        """Takes a session that has subscribed: writes are taken on it, and events go out on it."""
+        await self.outlet.attach(session.client)
+        await self._epmmp.attach(session.client)
+        await session.flush()
+        if not self._beating:
+            self._beating = True
+            await self._heartbeats.start()
+        self.sweeper.kick()
+        self.attached.set()
+
+    async def stop(self, seconds: float) -> None:
+        """Takes no more writes, ends those under way, publishes their events, and says goodbye."""
+        await self._epmmp.stop(seconds)
+        if not await self.pipeline.drain(seconds):
+            _log.warning("changes were cut short; their events are published by another replica, or later")
+        await self.sweeper.stop()
+        if self._preparing is not None:
+            self._preparing.cancel()
+        await self._heartbeats.stop()
+        self.outlet.detach()
+
+
+def _rules(settings: RegisterSettings) -> Rules:
+    return Rules(
+        max_keys=settings.max_keys,
+        max_key_bytes=settings.max_key_bytes,
+        max_depth=settings.max_depth,
+        max_metadata_bytes=settings.max_metadata_bytes,
+        key_pattern=None if settings.key_pattern is None else re.compile(settings.key_pattern),
+        restricted=settings.restricted_keys,
+    )
+
+
+def _pipeline_limits(settings: RegisterSettings) -> PipelineLimits:
+    return PipelineLimits(
+        max_pending=settings.max_pending,
+        max_outbox=settings.max_outbox,
+        store_timeout=settings.store_timeout,
+        claim_expiry=settings.claim_expiry,
+    )
+
+
+def _operations(handlers: EpmmpHandlers) -> tuple[Operation, ...]:
+    epmmp = "epmmp/0019-endpoint-metadata"
+    return (
+        Operation(
+            subjects.PATCH_REQUEST, f"{epmmp}-patch-request", f"{epmmp}-patch-response", handlers.patch
+        ),
+        Operation(
+            subjects.KEY_UPDATE_REQUEST,
+            f"{epmmp}-key-update-request",
+            f"{epmmp}-key-update-response",
+            handlers.key_update,
+        ),
+        Operation(
+            subjects.KEY_BATCH_UPDATE_REQUEST,
+            f"{epmmp}-key-batch-update-request",
+            f"{epmmp}-key-batch-update-response",
+            handlers.key_batch_update,
+            echoes=(),
+        ),
+        Operation(
+            subjects.KEYS_GET_REQUEST,
+            f"{epmmp}-keys-get-request",
+            f"{epmmp}-keys-get-response",
+            handlers.keys_get,
+            empty={"keys": []},
+        ),
+        Operation(
+            subjects.APP_VERSION_GET_REQUEST,
+            "epmmp/0019-endpoints-app-version-request",
+            "epmmp/0019-endpoints-app-version-response",
+            handlers.app_versions,
+            echoes=("endpointIds",),
+            empty={"appVersionsToEndpoints": {}},
+        ),
+    )
