@@ -61,10 +61,11 @@ lint: build ## formatters and linters in check mode: ruff, mypy, stubtest, cargo
 	cargo clippy --locked --workspace --all-targets -q -- -D warnings
 
 .PHONY: format
-format: build ## what `make lint` checks of layout, made so
+format: build ## what `make lint` checks of layout made so, and the README's tables
 	$(BIN)/ruff check --fix --exit-zero -q .
 	$(BIN)/ruff format -q .
 	cargo fmt --all
+	$(BIN)/python .ci/readme.py
 
 .PHONY: bench
 bench: build ## the benchmark: ours and its peers, interleaved (ARGS="--quick" for a taste)

@@ -54,6 +54,9 @@ class Desk:
         self.engine.ears(True, clock.mono_ms())
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._written = write_into(self._answers)
+        self.store = store
+        self._probed = probes_of(store)
+        self.new_primary = new_primaries_of(store)
         self.loader = Loader(self.engine, store, settings, self._written)
         self.loader.start()
         self._number = 0
@@ -85,12 +88,39 @@ class Desk:
         return self._answers.empty()
 
     async def until_up(self) -> None:
-        """Asks again and again until the store answers again."""
-        for _ in range(round(PATIENCE / 0.02)):
-            if await self.status("nobody") != 503:
-                return
-            await asyncio.sleep(0.02)
-        pytest.fail("the store did not come back")
+        """Waits until loads run again."""
+        if self.loader.state is not BreakerState.CLOSED:
+            self._probed.clear()
+            async with asyncio.timeout(PATIENCE):
+                await self._probed.wait()
+        assert self.loader.state is BreakerState.CLOSED
+
+
+def probes_of(store: Store) -> asyncio.Event:
+    """Set whenever a probe of the store succeeds."""
+    probed, ping = asyncio.Event(), store.ping
+
+    async def tell(time_limit: float) -> None:
+        await ping(time_limit)
+        probed.set()
+
+    store.ping = tell  # type: ignore[method-assign]
+    return probed
+
+
+def new_primaries_of(store: Store) -> asyncio.Event:
+    """Set after the loader heard of a new primary."""
+    heard, register = asyncio.Event(), store.on_primary_changed
+
+    def register_both(callback: Callable[[], None]) -> None:
+        def tell() -> None:
+            callback()
+            heard.set()
+
+        register(tell)
+
+    store.on_primary_changed = register_both  # type: ignore[method-assign]
+    return heard
 
 
 @pytest.fixture(scope="module")
@@ -254,11 +284,13 @@ async def test_stopping_answers_what_still_waits(desk: Desk, admin: MongoClient[
 async def test_a_new_primary_flushes(desk: Desk, admin: MongoClient[dict[str, Any]]) -> None:
     assert await desk.status("e1") == 200
     admin.admin.command({"replSetStepDown": 1, "force": True})
-    # A load waits for the new primary, whose heartbeat comes first.
-    assert await desk.status("e2") in (200, 503)
-    await desk.until_up()
+    async with asyncio.timeout(PATIENCE):
+        await desk.new_primary.wait()
     assert desk.engine.stats()["flushes_store_primary_changed"] == 1
+    await desk.store.ping(PATIENCE)
+    loads = desk.engine.stats()["loads"]
     assert await desk.status("e1") == 200
+    assert desk.engine.stats()["loads"] == loads + 1
 
 
 @pytest.mark.parametrize("engine", ENGINES[-1:], indirect=True)

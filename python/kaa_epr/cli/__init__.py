@@ -5,6 +5,7 @@ Subcommands import what they need when they run, so that ``--help`` answers at o
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
@@ -39,6 +40,8 @@ app.command("version")(version)
 
 def main() -> None:
     """Run the command line; the outermost boundary for errors that are told rather than traced."""
+    # Libraries' warnings: `serve` has a log of its own for them, to the others an error tells what matters.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()
     except KaaEprError as error:
