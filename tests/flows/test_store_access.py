@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from pymongo import MongoClient
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings, MongoTlsSettings
@@ -70,6 +72,10 @@ async def test_the_wrong_database_for_the_user(locked: MongoServer, driver: str)
     assert "AuthenticationFailed" in await refusal(uri=locked.uri, driver=driver, **credentials)
 
 
+def certificate_of(pem: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.read_bytes())
+
+
 class Authority:
     """A certificate authority with a server's and a client's certificate, in files."""
 
@@ -81,6 +87,8 @@ class Authority:
         stranger.cert_pem.write_to_path(str(self.strangers_ca_file))
         self.server = self._write(authority, directory / "server.pem", "127.0.0.1")
         self.client = self._write(authority, directory / "client.pem", "client@example.org")
+        # As MongoDB wants it: the last part first.
+        self.client_subject = certificate_of(self.client).subject.rfc4514_string()
         self.strangers = self._write(stranger, directory / "strangers.pem", "client@example.org")
 
     @staticmethod
@@ -105,6 +113,20 @@ def mutual(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
 def encrypted(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[MongoServer]:
     tls = MongoTls(authority.server, authority.ca_file)
     with MongoServer(tmp_path_factory.mktemp("encrypted"), tls=tls, auth=(USER, PASSWORD)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def known_by_certificate(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[MongoServer]:
+    """A server that knows a user by a certificate (X.509)."""
+    directory = tmp_path_factory.mktemp("x509")
+    tls = MongoTls(authority.server, authority.ca_file, require_client_cert=True)
+    with MongoServer(directory, tls=tls, auth=(USER, PASSWORD)) as server:
+        with MongoClient[dict[str, Any]](server.uri, **server.client_options) as client:
+            roles = [{"role": "readWrite", "db": "epr"}]
+            client["$external"].command("createUser", authority.client_subject, roles=roles)
         yield server
 
 
@@ -147,6 +169,16 @@ async def test_mutual_tls_without_a_trusted_certificate(
     cert_key_file = authority.strangers if own else None
     tls = MongoTlsSettings(ca_file=authority.ca_file, cert_key_file=cert_key_file)
     assert "no primary is reachable" in await refusal(uri=mutual.uri, driver=driver, tls=tls)
+
+
+async def test_a_certificate_as_the_user(
+    known_by_certificate: MongoServer, authority: Authority, driver: str
+) -> None:
+    tls = MongoTlsSettings(ca_file=authority.ca_file, cert_key_file=authority.client)
+    options = {"uri": known_by_certificate.uri, "driver": driver, "tls": tls}
+    async with opened(username=authority.client_subject, **options) as store:
+        await store.ping(4)
+    assert "AuthenticationFailed" in await refusal(username="CN=somebody else", **options)
 
 
 async def test_a_missing_certificate_file_is_named(driver: str, tmp_path: Path) -> None:
