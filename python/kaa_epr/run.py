@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import uvloop
 
@@ -20,46 +21,87 @@ OnReady = Callable[[ReadyInfo], None]
 Reload = Callable[[], Settings]
 
 
+class Surroundings(Protocol):
+    """What a worker tells to and hears from whoever runs it."""
+
+    def ready(self, info: ReadyInfo) -> None:
+        """Gets are answered."""
+
+    def settings(self) -> Settings:
+        """As they are now, for a reload. Raises KaaEprError when they are wrong."""
+
+    def attach(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        """On the running loop: ``stop`` and ``reload`` may be called from now on, beside the signals."""
+
+
 def run(
     settings: Settings,
     *,
     ready_file: Path | None = None,
     on_ready: OnReady | None = None,
     reload: Reload | None = None,
-    worker: int = 0,
 ) -> int:
     """Serves until SIGTERM or SIGINT, then drains; the exit code, 0 after a clean stop.
 
     ``reload`` reads the settings again on SIGHUP: certificates, credentials and the log level take effect.
     Raises KaaEprError for what cannot be started.
     """
-    log.configure(settings.log.level, settings.log.format, worker=worker)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, ready_file, on_ready, reload, worker))
+    process = _Process(settings, ready_file, on_ready, reload)
+    if settings.workers > 1:
+        from kaa_epr.workers import run_workers
+
+        return run_workers(settings, process.ready, process.settings)
+    run_worker(settings, process)
     return 0
 
 
-async def _serve(
-    settings: Settings,
-    ready_file: Path | None,
-    on_ready: OnReady | None,
-    reload: Reload | None,
-    worker: int,
-) -> None:
+class _Process:
+    """The only worker is the process itself."""
+
+    def __init__(
+        self, settings: Settings, ready_file: Path | None, on_ready: OnReady | None, reload: Reload | None
+    ) -> None:
+        self._settings = settings
+        self._ready_file = ready_file
+        self._on_ready = on_ready
+        self._reload = reload
+
+    def ready(self, info: ReadyInfo) -> None:
+        if self._ready_file is not None:
+            info.write(self._ready_file)
+        if self._on_ready is not None:
+            self._on_ready(info)
+
+    def settings(self) -> Settings:
+        return self._settings if self._reload is None else self._reload()
+
+    def attach(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        """Signals are all there is."""
+
+
+def run_worker(settings: Settings, surroundings: Surroundings, worker: int = 0) -> None:
+    """One worker in this process, until it is told to stop and has drained."""
+    log.configure(settings.log.level, settings.log.format, worker=worker)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, surroundings, worker))
+
+
+async def _serve(settings: Settings, surroundings: Surroundings, worker: int) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    service = Service(settings, worker=worker)
+    hangup = Hangup(service, surroundings.settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service = Service(settings, worker=worker)
-    hangup = Hangup(service, reload)
     loop.add_signal_handler(signal.SIGHUP, hangup.request)
+    surroundings.attach(stop.set, hangup.request)
     await service.start()
     try:
         ready = loop.create_task(service.wait_ready())
         stopped = loop.create_task(stop.wait())
         await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
-            _announce(ready.result(), ready_file, on_ready)
+            surroundings.ready(ready.result())
         ready.cancel()
         await stopped
     finally:
@@ -67,19 +109,12 @@ async def _serve(
         await service.drain()
 
 
-def _announce(info: ReadyInfo, ready_file: Path | None, on_ready: OnReady | None) -> None:
-    if ready_file is not None:
-        info.write(ready_file)
-    if on_ready is not None:
-        on_ready(info)
-
-
 class Hangup:
     """SIGHUP: one reload at a time; one asked for meanwhile runs after it."""
 
-    def __init__(self, service: Service, reload: Reload | None) -> None:
+    def __init__(self, service: Service, settings: Reload) -> None:
         self._service = service
-        self._reload = reload
+        self._settings = settings
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
@@ -99,7 +134,7 @@ class Hangup:
 
     async def _once(self) -> None:
         try:
-            settings = self._service.settings if self._reload is None else self._reload()
+            settings = self._settings()
             await self._service.reload(settings)
             log.set_level(settings.log.level)
         except Exception as error:  # noqa: BLE001 the outermost boundary: the service goes on whatever it was

@@ -67,7 +67,7 @@ def dead(client: Client) -> str | None:
     reading, reconnecting = client._reading_task, client._reconnection_task
     if client.is_connected and reading is not None and reading.done():
         return "read loop ended"
-    if client.is_reconnecting and reconnecting is not None and reconnecting.done():
+    if not client.is_connected and reconnecting is not None and reconnecting.done():
         return "reconnecting ended"
     return None
 
