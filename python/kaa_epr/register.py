@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import re
 
+from starlette.types import ASGIApp
+
+import kaa_epr
 from kaa_epr.changes.applications import Applications
 from kaa_epr.changes.batch import Parts, PipelineLimits
 from kaa_epr.changes.pipeline import Pipeline
 from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.service import Endpoints, EpmmpHandlers
 from kaa_epr.changes.sweeper import Sweeper
+from kaa_epr.changes.tasks import BatchTasks
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.settings import Settings
 from kaa_epr.events import subjects
 from kaa_epr.events.publisher import Publisher
 from kaa_epr.events.writer import Heartbeats, WriterNumbers
 from kaa_epr.log import get_logger
+from kaa_epr.rest.app import Limits, create_app
+from kaa_epr.rest.auth import Authenticator
+from kaa_epr.rest.handlers import Handlers
+from kaa_epr.rest.openapi import create_document
+from kaa_epr.rest.server import RestServer
 from kaa_epr.store.errors import StoreError, StoreTimeout, StoreUnavailable
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
@@ -62,6 +71,8 @@ class Register:
         self._epmmp = EpmmpService(
             instance, settings.queue_group, self.outlet, _operations(EpmmpHandlers(self.endpoints))
         )
+        self._tasks = BatchTasks(self.endpoints, replica_id, self._settings.store_timeout)
+        self._server = RestServer(self._app(), self._settings.rest, shared=settings.workers > 1)
         self._prepared = False
         self.attached = asyncio.Event()
         """Set when writes are taken for the first time."""
@@ -83,8 +94,8 @@ class Register:
 
     @property
     def url(self) -> str | None:
-        """Where REST is served."""
-        return None
+        """Where REST is served; None before ``start``."""
+        return self._server.url
 
     async def start(self) -> None:
         """Makes or verifies what the store needs; goes on in the background while the store is away.
@@ -97,6 +108,19 @@ class Register:
             _log.warning("the register waits for the store", error=str(error))
             self._preparing = asyncio.get_running_loop().create_task(self._keep_preparing())
         self.sweeper.start()
+        self._tasks.start()
+        await self._server.start()
+
+    def _app(self) -> ASGIApp:
+        settings = self._settings
+        secured = settings.security.enabled
+        return create_app(
+            Handlers(self.endpoints, self._tasks, settings.store_timeout),
+            Authenticator(settings.security),
+            Limits(body=settings.rest.max_body_bytes, batch=settings.rest.max_batch_bytes),
+            settings.rest.prefix,
+            create_document(kaa_epr.__version__, self._limits, secured=secured),
+        )
 
     async def _prepare(self) -> None:
         made = await ensure_indexes(self._store)
@@ -131,6 +155,8 @@ class Register:
 
     async def stop(self, seconds: float) -> None:
         """Takes no more writes, ends those under way, publishes their events, and says goodbye."""
+        await self._server.stop(seconds)
+        await self._tasks.stop()
         await self._epmmp.stop(seconds)
         if not await self.pipeline.drain(seconds):
             _log.warning("changes were cut short; their events are published by another replica, or later")
@@ -144,7 +170,7 @@ class Register:
 def _rules(settings: RegisterSettings) -> Rules:
     return Rules(
         max_keys=settings.max_keys,
-        max_key_bytes=settings.max_key_bytes,
+        max_key_length=settings.max_key_length,
         max_depth=settings.max_depth,
         max_metadata_bytes=settings.max_metadata_bytes,
         key_pattern=None if settings.key_pattern is None else re.compile(settings.key_pattern),

@@ -112,7 +112,7 @@ class Pipeline:
             while self._ready and len(batch) < self._limits.batch_size:
                 endpoint_id = self._ready.popleft()
                 batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
-            self.busy |= batch.keys()
+            self.busy.update(batch)
             self._batches += 1
             task = asyncio.get_running_loop().create_task(self._run(batch))
             self._tasks.add(task)

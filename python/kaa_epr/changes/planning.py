@@ -17,8 +17,8 @@ from kaa_epr.changes.apply import (
     Unregistered,
     apply,
 )
-from kaa_epr.changes.commands import Command, Register
-from kaa_epr.changes.errors import EndpointUnknown, Refusal, TooLarge
+from kaa_epr.changes.commands import Command, DeleteKey, Register
+from kaa_epr.changes.errors import EndpointUnknown, KeyUnknown, Refusal, TooLarge
 from kaa_epr.changes.preconditions import NONE, Preconditions
 from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.state import EndpointState
@@ -123,7 +123,9 @@ def _carry_out(
         # RFC 9110, 13.2.1: what would be answered 404 anyway is not judged by its conditions.
         if not state.known:
             raise EndpointUnknown(state.id)
-        item.preconditions.check(state.etag, known=state.known)
+        if isinstance(item.command, DeleteKey) and item.command.key not in state.metadata:
+            raise KeyUnknown(item.command.key)
+        item.preconditions.check_state(state)
     change = apply(state, item.command, rules, author.now)
     if change.event is None:
         return change, None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kaa_epr.changes.errors import PreconditionFailed
+from kaa_epr.changes.state import EndpointState
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,15 @@ class Preconditions:
 
     if_match: str | None = None
     if_none_match: str | None = None
+    key: str | None = None
+    """The metadata key that is the resource, where it is not the whole endpoint."""
+
+    def check_state(self, state: EndpointState) -> None:
+        """Raises ``PreconditionFailed`` unless both hold for the endpoint, or its key."""
+        self.check(state.etag, known=state.known and (self.key is None or self.key in state.metadata))
 
     def check(self, etag: str | None, *, known: bool) -> None:
-        """Raises ``PreconditionFailed`` unless both hold for an endpoint that has ``etag``."""
+        """Raises ``PreconditionFailed`` unless both hold for a resource that has ``etag``, if it is known."""
         if self.if_match is not None and not (known and strong_match(self.if_match, etag)):
             raise PreconditionFailed
         if self.if_none_match is not None and known and weak_match(self.if_none_match, etag):

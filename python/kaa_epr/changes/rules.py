@@ -21,7 +21,7 @@ class Rules:
     """Limits of one endpoint; sizes in bytes."""
 
     max_keys: int = 1024
-    max_key_bytes: int = 256
+    max_key_length: int = 256
     max_depth: int = 32
     """Levels of nesting in one metadata value."""
     max_metadata_bytes: int = 1024 * 1024
@@ -55,8 +55,8 @@ class Rules:
     def _check_key(self, key: str) -> None:
         if not key:
             raise Invalid("metadata", "a key is empty")
-        if len(key.encode("utf-8", "surrogatepass")) > self.max_key_bytes:
-            raise TooLarge("metadata", f"a key is longer than {self.max_key_bytes} bytes")
+        if len(key) > self.max_key_length:
+            raise Invalid("metadata", f"a key is longer than {self.max_key_length} characters")
         if self.key_pattern is not None and not self.key_pattern.fullmatch(key):
             raise Invalid(f"metadata.{key}", f"the key does not match {self.key_pattern.pattern}")
 

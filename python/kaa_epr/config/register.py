@@ -63,7 +63,9 @@ class SecuritySettings(Group):
         ("RS256", "ES256"), description="Signature algorithms that are accepted."
     )
     leeway: SecondsOrZero = Field(5.0, description="Tolerated difference of clocks, in seconds.")
-    refresh: Seconds = Field(300.0, description="How long keys of a URL are used without asking again.")
+    refresh: Seconds = Field(
+        300.0, description="How long keys of a URL are used without asking again, in seconds."
+    )
 
     def _conflicts(self) -> Iterator[Conflict]:
         if self.jwks is not None and self.issuer is None:
@@ -107,7 +109,8 @@ class RestSettings(Group):
     )
     max_connections: Count = Field(1024, description="Connections at once; a further one is closed.")
     request_timeout: Seconds = Field(
-        15.0, description="Longest time for one request, from its first byte to the answer's last."
+        15.0,
+        description="Longest time for one request, from its first byte to the answer's last, in seconds.",
     )
 
 
@@ -120,8 +123,8 @@ class RegisterSettings(Group):
     max_keys: Annotated[Count, Field(le=10_000)] = Field(
         1024, description="Most metadata keys of one endpoint."
     )
-    max_key_bytes: Annotated[Size, Field(ge=1, le=4096)] = Field(
-        256, description="Longest metadata key, in bytes."
+    max_key_length: Annotated[Count, Field(le=4096)] = Field(
+        256, description="Longest metadata key, in characters."
     )
     max_depth: Annotated[Count, Field(le=64)] = Field(
         32, description="Deepest nesting of one metadata value."

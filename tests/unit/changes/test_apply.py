@@ -142,7 +142,7 @@ def nested(levels: int) -> Any:
 
 RULES = Rules(
     max_keys=3,
-    max_key_bytes=5,
+    max_key_length=5,
     max_depth=4,
     max_metadata_bytes=200,
     key_pattern=re.compile("[a-z]+"),
@@ -156,7 +156,7 @@ RULES = Rules(
         (PutKeys({"": 1}), Invalid, "metadata"),
         (PutKeys({"a\0": 1}), Invalid, "metadata.a"),
         (PutKeys({"A": 1}), Invalid, "metadata.A"),
-        (PutKeys({"abcdef": 1}), TooLarge, "metadata"),
+        (PutKeys({"abcdef": 1}), Invalid, "metadata"),
         (PutKeys({"a": 1, "b": 1, "c": 1, "d": 1}), TooLarge, "metadata"),
         (PutKeys({"a": nested(5)}), Invalid, "metadata.a"),
         (PutKeys({"a": 2**63}), Invalid, "metadata.a"),

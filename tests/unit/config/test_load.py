@@ -241,7 +241,7 @@ def test_unusable_files_of_secrets(tmp_path: Path, content: bytes | None, wrong:
         ),
         (
             "register: {enabled: true}",
-            "register.enabled (epr.yaml, line 1): expected false: the register is not",
+            "register.security.jwks",
         ),
     ],
 )

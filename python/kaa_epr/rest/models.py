@@ -1,0 +1,67 @@
+"""Request bodies, checked by pydantic; what they say in JSON Schema is what they accept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kaa_epr.changes.errors import Invalid
+
+ID_PATTERN: Final = r"^[a-zA-Z0-9._~-]+$"
+TOKEN_PATTERN: Final = r"^[^+#/.\x00]+$"  # noqa: S105 - the pattern of one
+VERSION_PATTERN: Final = r"^[a-z0-9_-]+$"
+MAX_ID: Final = 256
+MAX_TOKEN: Final = 256
+MAX_NAME: Final = 255
+
+EndpointId = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID)]
+EndpointToken = Annotated[str, Field(pattern=TOKEN_PATTERN, max_length=MAX_TOKEN)]
+Metadata = dict[str, Any]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class AppVersionBody(_Body):
+    """An application version, by its name."""
+
+    name: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=MAX_NAME)]
+
+
+class RegisterBody(_Body):
+    """Row 1: one endpoint; ID and token are made where they are not given."""
+
+    appVersion: AppVersionBody  # noqa: N815 - names of the interface
+    metadata: Metadata = Field(default_factory=dict)
+    endpointToken: EndpointToken | None = None  # noqa: N815
+    endpointId: EndpointId | None = None  # noqa: N815
+
+
+class BatchItem(_Body):
+    """One endpoint of a batch."""
+
+    metadata: Metadata
+    endpointToken: EndpointToken | None = None  # noqa: N815
+    endpointId: EndpointId | None = None  # noqa: N815
+
+
+class BatchBody(_Body):
+    """Row 5: endpoints of one application version."""
+
+    appVersion: AppVersionBody  # noqa: N815
+    endpoints: Annotated[list[BatchItem], Field(min_length=1, max_length=1000)]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], body: Any) -> Model:
+    """``body`` as ``model``. Raises ``Invalid`` naming the first field that is wrong, never its value."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise Invalid(field, first["msg"]) from None
