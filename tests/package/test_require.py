@@ -61,7 +61,7 @@ def test_a_missing_tool_is_named_with_its_remedy(machine: Path, name: str, remed
 
 def test_an_old_rust_is_refused(machine: Path) -> None:
     pretend(machine, "cargo", "echo cargo 1.63.0")
-    assert "cargo is 1.63.0, but Rust 1.85 or newer is needed" in required(machine, "build")[1]
+    assert "cargo is 1.63.0, but Rust 1.88 or newer is needed" in required(machine, "build")[1]
 
 
 def test_an_old_python_is_refused(machine: Path) -> None:
