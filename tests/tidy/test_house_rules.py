@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from typing import Final
 
 import pytest
@@ -28,7 +29,11 @@ OWN: Final = "tests/tidy/"
 """These files name what they look for."""
 PATHS: Final = re.compile(r"(?<![\w.*-])/(work|root)/|/tmp/(v|pytest|target)\b")
 SLEEPS: Final = {"sleep"}
-CHECKS: Final = re.compile(r"assert|raises|\bcheck|expect|verify|fail\(|warns|timeout=|timeout\(|\bping\(")
+MAY_SLEEP: Final = {"tests/wire/harness.py": 1, "tests/wire/proxy.py": 1}
+"""How often: the one place that looks again until a state without a signal is reached, and a slow link."""
+CHECKS: Final = re.compile(
+    r"assert|raises|\bcheck|expect|verify|fail\(|warns|run_state_machine|timeout=|timeout\(|\bping\("
+)
 RAISES_NOTHING: Final = {"test_stop_after_the_connection_closed"}
 """Tests whose whole point is that nothing is raised."""
 BINARY: Final = (".svg", ".png", ".html", ".lock", ".bin", ".gz", ".proptest-regressions")
@@ -101,13 +106,13 @@ def test_unsafe_code_is_in_the_binding_only() -> None:
 
 def test_tests_wait_for_signals_instead_of_sleeping() -> None:
     """``asyncio.sleep(0)`` is a turn of the loop, not a time."""
-    found = [
-        f"{path}:{node.lineno}"
+    found = Counter(
+        path
         for path in python("tests/")
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and called(node) in SLEEPS and not is_zero(node)
-    ]
-    assert not found
+    )
+    assert found <= Counter(MAY_SLEEP)
 
 
 def called(node: ast.Call) -> str:

@@ -21,7 +21,7 @@ MAY_USE: Final[dict[str, set[str]]] = {
     "events": {"config"},
     "client": {"events"},
     "fill": {"store", "engine", "config", "metrics"},
-    "wire": {"engine", "events", "config", "metrics"},
+    "wire": {"changes", "engine", "events", "config", "metrics"},
     "changes": {"store", "events", "config", "metrics"},
     "rest": {"changes", "store", "config", "metrics", "management"},
     "management": {"config", "metrics"},
@@ -29,8 +29,8 @@ MAY_USE: Final[dict[str, set[str]]] = {
     "_core": {"engine"},
 }
 """Part to the parts it may import, beside itself and ``LEAVES``. Only ever take something out of a set."""
-ROOTS: Final = {"service", "run", "cli", "__main__", "__init__"}
-"""What may know all: the composition root, how it runs as a process, and the command line."""
+ROOTS: Final = {"service", "register", "run", "workers", "cli", "__main__", "__init__"}
+"""What may know all: the composition root, its register half, how they run as processes, the commands."""
 
 ONLY_IN: Final[dict[str, set[str]]] = {
     "motor": {"store"},
