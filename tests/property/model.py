@@ -79,7 +79,7 @@ class Model(RuleBasedStateMachine):
             self.events.append((name, self.now(name)))
 
     @precondition(lambda self: self.events)
-    @rule(kind=st.sampled_from([kind for kind in Kind if kind not in (Kind.GET, Kind.HEARTBEAT)]), ours=st.booleans())
+    @rule(kind=st.sampled_from([kind for kind in Kind if kind != Kind.GET]), ours=st.booleans())
     def event(self, kind: Kind, ours: bool) -> None:
         name, version = self.events.pop(0)
         self.engine.event(kind, OURS if ours else b"", event_payload(kind, name), MONO)
