@@ -272,6 +272,7 @@ def responder_subjects(settings: Settings) -> Subjects:
         subjects.registered: Kind.REGISTERED,
         subjects.unregistered: Kind.UNREGISTERED,
         subjects.app_version_updated: Kind.APP_VERSION_UPDATED,
+        subjects.heartbeat: Kind.HEARTBEAT,
     }
     return Subjects(
         get=subjects.metadata_get_request(settings.service.instance_name),

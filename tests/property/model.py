@@ -17,12 +17,14 @@ from hypothesis.stateful import (
 
 from kaa_epr.engine import select
 from kaa_epr.engine.api import EngineConfig, FlushCause, Kind
-from tests.property.documents import endpoint, int64
+from tests.property.documents import Raw, document, endpoint, int64, text
 from tests.property.messages import Get, event_payload
 from tests.property.support import MONO, WALL, frames, response
 
 IDS = ("a", "b")
-OURS = b"NATS/1.0\r\nKaa-Epr-Version: 1\r\n\r\n"
+OURS = b"NATS/1.0\r\nKaa-Epr-Version: -1\r\n\r\n"
+"""A floor that every load reaches: floors have their own tests (``rust/core/tests``)."""
+DELETED = Raw(8, b"\x01")
 ids = st.sampled_from(IDS)
 LUCK = st.integers(0, 7)
 """Zero, once in a while."""
@@ -79,7 +81,10 @@ class Model(RuleBasedStateMachine):
             self.events.append((name, self.now(name)))
 
     @precondition(lambda self: self.events)
-    @rule(kind=st.sampled_from([kind for kind in Kind if kind != Kind.GET]), ours=st.booleans())
+    @rule(
+        kind=st.sampled_from([kind for kind in Kind if kind not in (Kind.GET, Kind.HEARTBEAT)]),
+        ours=st.booleans(),
+    )
     def event(self, kind: Kind, ours: bool) -> None:
         name, version = self.events.pop(0)
         self.engine.event(kind, OURS if ours else b"", event_payload(kind, name), MONO)
@@ -111,8 +116,9 @@ class Model(RuleBasedStateMachine):
         read = {name: self.now(name) if late else old for name, old in self.loads.pop(number).items()}
         found = [
             endpoint(name, [("n", int64(version))], version)
-            for name, version in read.items()
             if self.history[name][version]
+            else document([("_id", text(name)), ("version", int64(version)), ("deleted_at", DELETED)])
+            for name, version in read.items()
         ]
         assert self.engine.end_load(number, [b"".join(found)], wall_ms=WALL, mono_ms=MONO) == []
 

@@ -33,6 +33,7 @@ def engine_config(settings: Settings, *, hash_seed: int) -> EngineConfig:
         default_revision=responder.default_revision,
         plain_revision=responder.plain_revision,
         settle_ms=_ms(settings.coherence.settle),
+        forget_ms=_ms(settings.coherence.forget),
         foreign_settle_ms=_ms(settings.invalidation.settle),
         hash_seed=hash_seed,
         mapping=FieldMapping(

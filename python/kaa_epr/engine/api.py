@@ -21,6 +21,7 @@ class Kind(IntEnum):
     REGISTERED = 2
     UNREGISTERED = 3
     APP_VERSION_UPDATED = 4
+    HEARTBEAT = 5
 
 
 class FlushCause(IntEnum):
@@ -32,6 +33,23 @@ class FlushCause(IntEnum):
     EARS_LOST = 3
     STORE_PRIMARY_CHANGED = 4
     OPERATOR = 5
+    """Somebody asked for it; forgets the floors of versions as well."""
+    HEARTBEAT = 6
+    """A writer fell silent."""
+    HOLE = 7
+    """Events of a writer are missing, or may have been missed before it was first heard."""
+    WITNESS_LOST = 8
+    """The change stream could not go on where it was."""
+
+
+class Evidence(IntEnum):
+    """What made somebody look whether an entry is stale; the numbers are shared with the core."""
+
+    CHANGE_STREAM = 0
+    SCRUBBER = 1
+    """The store has another version; the event may still be on its way."""
+    PROOF = 2
+    """The scrubber found the same entry when it looked again, later than any event takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,10 @@ class EngineConfig:
     """The revision (1 or 2) of a request with no byte after ``include``."""
     settle_ms: int = 2_000
     """How long nothing is cached after connecting to a cluster (design section 3, rule 3)."""
+    silence_ms: int = 1_500
+    """After how long without a sign of life a writer counts as silent (rule 5, ``schemas/coherence/``)."""
+    forget_ms: int = 60_000
+    """How long a silent writer is waited for (rule 5)."""
     foreign_settle_ms: int = 1_000
     """How long loads begun after an event without our headers are not cached (rule 7)."""
     hash_seed: int = 0
@@ -109,7 +131,10 @@ class Engine(Protocol):
         """
 
     def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:
-        """A 9/ELCE or 15/EME event: drops the entry, voids the flights, or flushes when undecodable."""
+        """A 9/ELCE or 15/EME event: drops the entry, voids the flights, or flushes when undecodable.
+
+        Or a writer's heartbeat. Whatever is numbered is judged by rule 5.
+        """
 
     def take_output(self) -> bytes:
         """The answers made since the last call, as PUB/HPUB frames; empty while no connection is up.
@@ -142,6 +167,18 @@ class Engine(Protocol):
     # --- upkeep ---------------------------------------------------------------------------------------------
     def flush(self, cause: FlushCause) -> None:
         """Drops the whole cache (a new epoch); running flights answer but are not stored."""
+
+    def invalidate(self, endpoint_id: str, version: int | None, evidence: Evidence, *, mono_ms: int) -> bool:
+        """The store has ``version`` of the endpoint (rule 11); None: it changed without one, or is gone.
+
+        Flights are voided and the version is a floor from now on. Returns whether something older was cached.
+        """
+
+    def sample(self, count: int, at: int) -> list[tuple[str, int | None]]:
+        """Up to ``count`` (at most 1,024) cached endpoints with their versions, for the scrubber.
+
+        ``at`` (0 to 2**64 - 1, random) says where to begin. Empty while nothing may be served.
+        """
 
     def pending(self) -> int:
         """Gets waiting for loads."""

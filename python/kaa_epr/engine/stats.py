@@ -26,6 +26,17 @@ COUNTERS: Final = (
     "flushes_ears_lost",
     "flushes_store_primary_changed",
     "flushes_operator",
+    "flushes_heartbeat",
+    "flushes_hole",
+    "flushes_witness_lost",
+    "heartbeats",
+    "heartbeats_malformed",  # that name no writer or number
+    "events_foreign",  # without a version
+    "events_late",  # numbered, and heard before or overtaken
+    "events_lost",  # whose numbers are missing
+    "stale_loads",  # older than an event had told
+    "stale_suspected",  # entries older than the store, by the change stream or the scrubber
+    "stale_proven",  # of these, still there when looked at again
     "requests",
     "requests_no_reply",
     "requests_expired",
@@ -51,6 +62,11 @@ GAUGES: Final = (
     "held_bytes",
     "epoch",
     "coherent",  # 1 while entries may be served from the cache
+    "floors",
+    "writers",
+    "writers_silent",
+    "writers_with_holes",
+    "heartbeat_age_ms",  # of the writer heard least lately
 )
 
 BATCH_SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)

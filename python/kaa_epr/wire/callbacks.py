@@ -59,6 +59,10 @@ class Callbacks:
         """The callback of one event subscription."""
 
         async def handle(msg: Msg) -> None:
+            if kind is Kind.HEARTBEAT and self._unread_events():
+                # Its number would be judged before events that came before it: holes that are none. The next
+                # heartbeat, or the events themselves, tell the same.
+                return
             self._engine.event(kind, header_block(msg.headers), msg.data, mono_ms())
 
         return handle

@@ -147,6 +147,26 @@ impl<V: Keyed> Cache<V> {
             .map_or(Lookup::Absent, Lookup::Hit)
     }
 
+    /// Looks `id` up without using it.
+    pub fn peek(&self, id: &str, epoch: u32) -> Option<&V> {
+        let hash = self.hash(id);
+        let index = *self.table.find(spread(hash), |&index| self.is(index, hash, id))?;
+        let slot = &self.slots[index as usize];
+        slot.value.as_ref().filter(|_| slot.epoch == epoch)
+    }
+
+    /// Up to `count` values from slot `at` (modulo their number) on. Looks at no more than 16 slots for each, so
+    /// that void slots, of which there are many after a flush, cost no more than entries.
+    pub fn sample(&self, count: usize, at: u64, epoch: u32) -> impl Iterator<Item = &V> {
+        let from = (at % self.slots.len().max(1) as u64) as usize;
+        let slots = self.slots[from..].iter().chain(&self.slots[..from]);
+        slots
+            .take(count.saturating_mul(16))
+            .filter(move |slot| slot.epoch == epoch)
+            .filter_map(|slot| slot.value.as_ref())
+            .take(count)
+    }
+
     /// Stores `value` in the place of what its id had; returns how many were evicted for it, or gives the
     /// value back when it alone is over the bound.
     pub fn insert(&mut self, value: V, epoch: u32, mono_ms: u64) -> Result<u64, V> {

@@ -11,6 +11,7 @@ pub mod json;
 pub mod limits;
 pub mod project;
 
+pub mod bugs;
 pub mod cache;
 pub mod coherence;
 pub mod frame;

@@ -46,10 +46,32 @@ pub const OUTPUT_KEEP: usize = 2 * FEED_OUTPUT_LIMIT;
 /// Endpoints that settle after foreign events (design section 3, rule 7); beyond it all endpoints settle.
 pub const MAX_SETTLING: usize = 65_536;
 
+/// Writers of numbered events (rule 5): each register process is one, and each of its restarts. Beyond it nothing
+/// is served from the cache, since a writer that is not tracked could lose events unnoticed.
+pub const MAX_WRITERS: usize = 1024;
+
+/// Bytes of a writer's ID; ours have 24.
+pub const MAX_WRITER_ID: usize = 64;
+
+/// Floors of versions (rule 6), about 130 bytes each: the endpoints changed in the last 60 s at 2,000 changes a
+/// second. Beyond it the oldest gives way.
+pub const MAX_FLOORS: usize = 131_072;
+
+/// How long a floor is needed at least, in milliseconds: a primary that lost its majority steps down after 10 s
+/// (`electionTimeoutMillis`), and a driver looks for a new one within another 10 s. Thrice that.
+pub const FLOOR_LEAST_AGE_MS: u64 = 60_000;
+
+/// How often a load that returned less than its floor is repeated before its gets are answered 503.
+pub const MAX_RELOADS: u8 = 3;
+
+/// Entries that one call of the scrubber may ask for.
+pub const MAX_SAMPLE: usize = 1024;
+
 /// Correlation ids of requests that met a bug, kept for the log until the shell takes them.
 pub const MAX_BUGS: usize = 16;
 
 const _: () = assert!(MAX_ID_LEN < MAX_CONTROL_LINE);
+const _: () = assert!(MAX_WRITER_ID <= MAX_HEADER_VALUE);
 const _: () = assert!(MAX_CONTROL_LINE < FEED_OUTPUT_LIMIT);
 const _: () = assert!(FEED_OUTPUT_LIMIT < MAX_PAYLOAD);
 // Entries keep offsets into the JSON as u32.

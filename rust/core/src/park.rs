@@ -11,6 +11,8 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::bugs::{Bug, Bugs};
+
 /// A get that waits: what is needed to answer it, copied out of the read chunk.
 #[derive(Debug)]
 pub struct Waiter {
@@ -67,6 +69,8 @@ struct Flight {
     /// Later gets must not join, and the result must not be cached.
     cut: bool,
     cacheable: bool,
+    /// How many loads of it returned less than they should have.
+    reloads: u8,
     waiters: Vec<Waiter>,
 }
 
@@ -77,6 +81,8 @@ pub struct Landing {
     pub waiters: Vec<Waiter>,
     /// Whether the result may be cached.
     pub cacheable: bool,
+    /// How many loads were in vain before.
+    pub reloads: u8,
 }
 
 /// Whether a parked get needs a load of its own.
@@ -107,6 +113,7 @@ pub struct Park {
     waiters: usize,
     bytes: usize,
     bounds: ParkBounds,
+    bugs: Bugs,
 }
 
 impl Park {
@@ -120,7 +127,14 @@ impl Park {
             waiters: 0,
             bytes: 0,
             bounds,
+            bugs: Bugs::default(),
         }
+    }
+
+    /// Breaks one rule.
+    #[cfg(feature = "bug-switches")]
+    pub fn break_with(&mut self, bugs: Bugs) {
+        self.bugs = bugs;
     }
 
     /// Gets that wait.
@@ -152,25 +166,49 @@ impl Park {
     pub fn park(&mut self, id: &str, waiter: Waiter, alone: bool) -> Parked {
         self.waiters += 1;
         self.bytes += waiter.size();
+        let joins_any = self.bugs.has(Bug::GetsJoinVoidLoads);
         if let Some(flights) = self.endpoints.get_mut(id) {
             let joined = flights
                 .last_mut()
-                .filter(|last| last.state == State::Queued || !(last.cut || alone));
+                .filter(|last| last.state == State::Queued || !(last.cut || alone) || joins_any);
             if let Some(flight) = joined {
                 flight.waiters.push(waiter);
                 return Parked::Joined;
             }
         }
+        self.queue(id, vec![waiter], 0);
+        Parked::Queued
+    }
+
+    /// Parks the gets of a flight that landed in vain; those that a younger queued flight has come behind them.
+    pub fn park_again(&mut self, id: &str, landing: Landing) {
+        let Landing {
+            mut waiters, reloads, ..
+        } = landing;
+        self.waiters += waiters.len();
+        self.bytes += waiters.iter().map(Waiter::size).sum::<usize>();
+        let flights = self.endpoints.get_mut(id);
+        match flights.and_then(|flights| flights.last_mut()) {
+            Some(queued) if queued.state == State::Queued => {
+                waiters.append(&mut queued.waiters);
+                queued.waiters = waiters;
+                queued.reloads = queued.reloads.max(reloads + 1);
+            }
+            _ => self.queue(id, waiters, reloads + 1),
+        }
+    }
+
+    fn queue(&mut self, id: &str, waiters: Vec<Waiter>, reloads: u8) {
         let id: Arc<str> = id.into();
         let flight = Flight {
             state: State::Queued,
             cut: false,
             cacheable: true,
-            waiters: vec![waiter],
+            reloads,
+            waiters,
         };
         self.endpoints.entry(Arc::clone(&id)).or_default().push(flight);
         self.queue.push_back(id);
-        Parked::Queued
     }
 
     /// Takes up to `max` queued flights, oldest first, as one load. `cacheable` tells of each id whether a
@@ -205,9 +243,20 @@ impl Park {
             .iter()
             .position(|flight| flight.state == State::Running { load })?;
         let cacheable = flights[at].cacheable && !flights[at].cut;
-        let waiters: Vec<Waiter> = flights.drain(..=at).flat_map(|flight| flight.waiters).collect();
+        let reloads = flights[at].reloads;
+        let first = if self.bugs.has(Bug::LandingsLeaveOlderLoads) {
+            at
+        } else {
+            0
+        };
+        let landed = flights.drain(first..=at);
+        let waiters: Vec<Waiter> = landed.flat_map(|flight| flight.waiters).collect();
         self.forget(id, &waiters);
-        Some(Landing { waiters, cacheable })
+        Some(Landing {
+            waiters,
+            cacheable,
+            reloads,
+        })
     }
 
     /// The load failed for `id`: only its own flight ends.

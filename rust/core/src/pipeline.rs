@@ -3,8 +3,12 @@
 mod answer;
 mod config;
 mod core;
+mod events;
+mod link;
+mod loads;
 
 pub use config::{Config, Now};
+pub use events::Evidence;
 
 use crate::frame::{Kind, Message, Routes, Scanner, Step};
 use crate::limits::{FEED_OUTPUT_LIMIT, OUTPUT_KEEP};
@@ -129,8 +133,8 @@ impl Responder {
     }
 
     /// Whether every event subscription is confirmed (rules 3 and 4).
-    pub fn ears(&mut self, hearing: bool) {
-        self.core.ears(hearing);
+    pub fn ears(&mut self, hearing: bool, mono_ms: u64) {
+        self.core.ears(hearing, mono_ms);
     }
 
     /// The connection is gone: deaf from now on, and answers are held.
@@ -169,6 +173,23 @@ impl Responder {
         self.core.flush(cause);
     }
 
+    /// Rule 11: `id` is at `version` in the store (None: it changed in a way that versions do not show). Returns
+    /// whether something older was cached, which is gone now.
+    pub fn invalidate(&mut self, id: &str, version: Option<i64>, evidence: Evidence, now: Now) -> bool {
+        self.core.invalidate(id, version, evidence, now)
+    }
+
+    /// Rule 11: up to `count` cached entries with their versions; `at`, any number, says where to begin.
+    pub fn sample(&self, count: usize, at: u64) -> Vec<(String, Option<i64>)> {
+        self.core.sample(count, at)
+    }
+
+    /// Breaks one rule.
+    #[cfg(feature = "bug-switches")]
+    pub fn break_rule(&mut self, bug: crate::bugs::Bug) {
+        self.core.break_with(crate::bugs::Bugs::only(bug));
+    }
+
     /// The answers made since they were last taken.
     pub fn output(&self) -> &[u8] {
         self.core.output.ready_bytes()
@@ -195,7 +216,7 @@ impl Responder {
     }
 
     /// Sizes at this moment: names are those of `GAUGES` in `kaa_epr/engine/stats.py`.
-    pub fn gauges(&self) -> [(&'static str, u64); 11] {
+    pub fn gauges(&self) -> [(&'static str, u64); 16] {
         self.core.gauges()
     }
 

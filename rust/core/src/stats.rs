@@ -23,6 +23,12 @@ pub enum FlushCause {
     StorePrimaryChanged = 4,
     /// Somebody asked for it.
     Operator = 5,
+    /// A writer fell silent.
+    Heartbeat = 6,
+    /// Events of a writer are missing, or may have been missed before it was first heard.
+    Hole = 7,
+    /// The change stream could not go on where it was.
+    WitnessLost = 8,
 }
 
 impl FlushCause {
@@ -35,6 +41,9 @@ impl FlushCause {
             Self::EarsLost,
             Self::StorePrimaryChanged,
             Self::Operator,
+            Self::Heartbeat,
+            Self::Hole,
+            Self::WitnessLost,
         ]
         .into_iter()
         .find(|cause| *cause as u8 == number)
@@ -111,6 +120,17 @@ counters! {
     flushes_ears_lost: "Flushes by a lost event subscription.",
     flushes_store_primary_changed: "Flushes by a change of MongoDB's primary.",
     flushes_operator: "Flushes asked for.",
+    flushes_heartbeat: "Flushes because a writer fell silent.",
+    flushes_hole: "Flushes because events are missing, or may be.",
+    flushes_witness_lost: "Flushes because the change stream lost its place.",
+    heartbeats: "Heartbeats of writers.",
+    heartbeats_malformed: "Heartbeats that name no writer or number.",
+    events_foreign: "Events without a version.",
+    events_late: "Numbered messages that came twice, or after later ones.",
+    events_lost: "Events whose numbers are missing.",
+    stale_loads: "Endpoints that a load returned older than an event had told.",
+    stale_suspected: "Entries that the change stream or the scrubber found older than the store.",
+    stale_proven: "Entries that were still older when looked at again.",
     requests: "Get requests received.",
     requests_no_reply: "Requests without a reply subject.",
     requests_expired: "Requests that expired before their answer.",
@@ -167,7 +187,7 @@ impl Stats {
     pub fn invalidated(&mut self, kind: Kind) {
         let count = &mut self.count;
         match kind {
-            Kind::Get => {}
+            Kind::Get | Kind::Heartbeat => {}
             Kind::MetadataUpdated => count.invalidations_metadata_updated += 1,
             Kind::Registered => count.invalidations_registered += 1,
             Kind::Unregistered => count.invalidations_unregistered += 1,
@@ -185,6 +205,9 @@ impl Stats {
             FlushCause::EarsLost => &mut count.flushes_ears_lost,
             FlushCause::StorePrimaryChanged => &mut count.flushes_store_primary_changed,
             FlushCause::Operator => &mut count.flushes_operator,
+            FlushCause::Heartbeat => &mut count.flushes_heartbeat,
+            FlushCause::Hole => &mut count.flushes_hole,
+            FlushCause::WitnessLost => &mut count.flushes_witness_lost,
         } += 1;
     }
 }

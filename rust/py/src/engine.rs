@@ -1,7 +1,7 @@
 //! The responder as a Python class; its methods are those of `FastEngine` in `kaa_epr/engine/api.py`.
 
 use kaa_epr_core::frame::{Kind, Message};
-use kaa_epr_core::pipeline::{Fed, Now, Responder};
+use kaa_epr_core::pipeline::{Evidence, Fed, Now, Responder};
 use kaa_epr_core::stats::FlushCause;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ use crate::config::config;
 type FeedResult<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, u64, bool, bool);
 
 /// One responder's state. Not thread-safe.
-#[pyclass(unsendable, module = "kaa_epr._core")]
+#[pyclass(module = "kaa_epr._core")]
 pub struct Engine {
     responder: Responder,
 }
@@ -31,7 +31,9 @@ fn no_such_load(load: u64) -> PyErr {
 impl Engine {
     #[new]
     fn new(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(Self { responder: Responder::new(config(settings)?) })
+        Ok(Self {
+            responder: Responder::new(config(settings)?),
+        })
     }
 
     #[getter]
@@ -41,7 +43,9 @@ impl Engine {
 
     fn bind(&mut self, sid: u64, kind: u8) -> PyResult<()> {
         let bound = self.responder.bind(sid, message_kind(kind)?);
-        bound.then_some(()).ok_or_else(|| PyValueError::new_err("too many subscriptions are bound"))
+        bound
+            .then_some(())
+            .ok_or_else(|| PyValueError::new_err("too many subscriptions are bound"))
     }
 
     fn unbind(&mut self, sid: u64) {
@@ -72,13 +76,14 @@ impl Engine {
         wall_ms: i64,
         mono_ms: u64,
     ) -> Bound<'py, PyBytes> {
-        self.responder.link_up(max_payload, headers, cluster, Now { wall_ms, mono_ms });
+        self.responder
+            .link_up(max_payload, headers, cluster, Now { wall_ms, mono_ms });
         self.take_output(py)
     }
 
     fn ears(&mut self, hearing: bool, mono_ms: u64) {
         let _ = mono_ms;
-        self.responder.ears(hearing);
+        self.responder.ears(hearing, mono_ms);
     }
 
     fn link_down(&mut self) {
@@ -95,17 +100,28 @@ impl Engine {
         wall_ms: i64,
         mono_ms: u64,
     ) -> bool {
-        let message = Message { kind: Kind::Get, reply: reply.as_bytes(), headers, payload };
+        let message = Message {
+            kind: Kind::Get,
+            reply: reply.as_bytes(),
+            headers,
+            payload,
+        };
         self.responder.message(&message, fresh, Now { wall_ms, mono_ms });
         self.responder.wants_load()
     }
 
     fn event(&mut self, kind: u8, headers: &[u8], payload: &[u8], mono_ms: u64) -> PyResult<()> {
-        let message = Message { kind: message_kind(kind)?, reply: b"", headers, payload };
+        let message = Message {
+            kind: message_kind(kind)?,
+            reply: b"",
+            headers,
+            payload,
+        };
         if message.kind == Kind::Get {
             return Err(PyValueError::new_err("a get is not an event"));
         }
-        self.responder.message(&message, false, Now { wall_ms: 0, mono_ms });
+        self.responder
+            .message(&message, false, Now { wall_ms: 0, mono_ms });
         Ok(())
     }
 
@@ -155,6 +171,24 @@ impl Engine {
         Ok(())
     }
 
+    #[pyo3(signature = (endpoint_id, version, evidence, *, mono_ms))]
+    fn invalidate(
+        &mut self,
+        endpoint_id: &str,
+        version: Option<i64>,
+        evidence: u8,
+        mono_ms: u64,
+    ) -> PyResult<bool> {
+        let evidence = Evidence::from_number(evidence)
+            .ok_or_else(|| PyValueError::new_err(format!("no kind of evidence {evidence}")))?;
+        let now = Now { wall_ms: 0, mono_ms };
+        Ok(self.responder.invalidate(endpoint_id, version, evidence, now))
+    }
+
+    fn sample(&self, count: usize, at: u64) -> Vec<(String, Option<i64>)> {
+        self.responder.sample(count, at)
+    }
+
     fn pending(&self) -> usize {
         self.responder.pending()
     }
@@ -178,6 +212,12 @@ impl Engine {
 impl Engine {
     fn fed<'py>(&mut self, py: Python<'py>, fed: &Fed) -> FeedResult<'py> {
         let out = self.take_output(py);
-        (out, PyBytes::new(py, &fed.rest), fed.answers, self.responder.wants_load(), fed.more)
+        (
+            out,
+            PyBytes::new(py, &fed.rest),
+            fed.answers,
+            self.responder.wants_load(),
+            fed.more,
+        )
     }
 }

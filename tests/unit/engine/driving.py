@@ -9,7 +9,7 @@ from tests.property.documents import endpoint, int64
 from tests.property.messages import Get, event_payload
 from tests.property.support import MONO, WALL, ask, frames, response
 
-OURS = b"NATS/1.0\r\nKaa-Epr-Version: 2\r\n\r\n"
+OURS = b"NATS/1.0\r\nKaa-Epr-Version: 1\r\n\r\n"
 GET = Get().encode()
 MISS = b""
 

@@ -10,7 +10,7 @@ from tests.property.messages import Get, event_payload
 from tests.property.support import MONO, WALL, ask, each_engine, load, started
 from tests.unit.engine.driving import GET, MISS, OURS, begin, cached, end, event, seen, stored
 
-KINDS = [kind for kind in Kind if kind != Kind.GET]
+KINDS = [kind for kind in Kind if kind not in (Kind.GET, Kind.HEARTBEAT)]
 
 
 @each_engine

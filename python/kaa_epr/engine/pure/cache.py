@@ -7,7 +7,7 @@ from enum import Enum, auto
 from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 V = TypeVar("V")
 _ID_BYTES: Final = 2
@@ -48,6 +48,9 @@ class BoundedCache(Generic[V]):
         self._max_age_ms = max_age_ms
         self._key = seed.to_bytes(16, "little", signed=True)
 
+    def __contains__(self, endpoint_id: str) -> bool:
+        return endpoint_id in self._lru
+
     def __len__(self) -> int:
         return len(self._lru)
 
@@ -70,6 +73,18 @@ class BoundedCache(Generic[V]):
             del self._lru[endpoint_id]
             return Miss.EXPIRED
         return held.value
+
+    def peek(self, endpoint_id: str) -> V | None:
+        """Looks up without using it, at any age."""
+        # LRUCache's own look-up would make it the most recently used.
+        return Cache.__getitem__(self._lru, endpoint_id).value if endpoint_id in self._lru else None
+
+    def sample(self, count: int, at: int) -> list[tuple[str, V]]:
+        """Up to ``count`` of what is held, from place ``at`` (modulo their number) on."""
+        ids = list(self._lru)
+        start = at % len(ids) if ids else 0
+        chosen = (ids[start:] + ids[:start])[:count]
+        return [(id_, Cache.__getitem__(self._lru, id_).value) for id_ in chosen]
 
     def insert(self, endpoint_id: str, value: V, size: int, mono_ms: int) -> bool:
         """Stores ``value`` instead of what was there; False when it alone is over the bound."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from kaa_epr.engine.api import EngineConfig
+from kaa_epr.engine.pure.floors import Floors
 from kaa_epr.engine.pure.limits import MAX_SETTLING
+from kaa_epr.engine.pure.writers import Verdict, Writers
 
 
 class Coherence:
@@ -12,24 +15,32 @@ class Coherence:
     with every flush: whoever makes it grow empties the cache and cuts the running flights.
     """
 
-    def __init__(self, settle_ms: int, foreign_settle_ms: int) -> None:
-        self._settle_ms = settle_ms
-        self._foreign = Settling(foreign_settle_ms)
+    def __init__(self, config: EngineConfig) -> None:
+        self._settle_ms = config.settle_ms
+        self._foreign = Settling(config.foreign_settle_ms)
+        self.writers = Writers(config.silence_ms, config.forget_ms)
+        self.floors = Floors(config.cache_max_age_ms)
         self._connected = False
         self._settled_at_ms = 0
         self.epoch = 0
         self.hearing = False
-        """Whether entries may be served (rule 4)."""
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether entries may be served (rules 4 and 5)."""
+        return self.hearing and self.writers.sound
 
     def may_cache(self, endpoint_id: str, mono_ms: int) -> bool:
-        """Whether a load that begins now may be cached (rules 3, 4 and 7)."""
-        settled = mono_ms >= self._settled_at_ms and not self._foreign.holds(endpoint_id, mono_ms)
-        return self.hearing and settled
+        """Whether a load that begins now may be cached (rules 3 to 7)."""
+        settled = mono_ms >= self._settled_at_ms or self.writers.all_heard
+        held = self._foreign.holds(endpoint_id, mono_ms) or self.floors.may_lack(endpoint_id, mono_ms)
+        return self.may_serve and settled and not held
 
     def connected(self, *, cluster: bool, mono_ms: int) -> None:
         """A connection was made: nothing survives the gap, and in a cluster it lasts longer (rule 3)."""
         self._connected = True
         self._settled_at_ms = mono_ms + self._settle_ms if cluster else 0
+        self.writers.connected()
         self.hearing = False
         self.epoch += 1
 
@@ -39,7 +50,7 @@ class Coherence:
         self.hearing = False
         self.epoch += 1
 
-    def ears(self, *, hearing: bool) -> bool:
+    def ears(self, *, hearing: bool, mono_ms: int) -> bool:
         """Whether every event subscription is confirmed (rule 4); returns whether that is news.
 
         A confirmation that comes when its connection is gone is none.
@@ -48,14 +59,21 @@ class Coherence:
         changed = hearing != self.hearing
         self.hearing = hearing
         self.epoch += changed
+        if changed and hearing:
+            self.writers.listening(mono_ms)
         return changed
+
+    def passed(self, mono_ms: int) -> Verdict:
+        """Time has passed: writers may have fallen silent (rule 5)."""
+        return self.writers.passed(mono_ms) if self.hearing else Verdict()
 
     def flushed(self) -> None:
         """Everything before is void."""
         self.epoch += 1
 
     def foreign_event(self, endpoint_id: str, mono_ms: int) -> None:
-        """An event without our headers (rule 7)."""
+        """An event without our headers (rules 6 and 7)."""
+        self.floors.lower(endpoint_id)
         self._foreign.hold(endpoint_id, mono_ms)
 
 

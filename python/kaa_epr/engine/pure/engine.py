@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kaa_epr.engine.api import EngineConfig, FlushCause, Kind
+from kaa_epr.engine.api import EngineConfig, Evidence, FlushCause, Kind
 from kaa_epr.engine.pure.answers import Now
 from kaa_epr.engine.pure.bson_check import DocumentError
 from kaa_epr.engine.pure.checked import DecodeError
 from kaa_epr.engine.pure.entry import id_of, split
+from kaa_epr.engine.pure.floors import Found
+from kaa_epr.engine.pure.limits import MAX_SAMPLE
 from kaa_epr.engine.pure.pipeline import Pipeline
 
 
@@ -24,6 +26,7 @@ class PureEngine:
         self._mapping = config.mapping
         self._store_timeout_ms = config.store_timeout_ms
         self._pipeline = Pipeline(config)
+        self._ticked_ms = 0
 
     # --- connection -----------------------------------------------------------------------------------------
 
@@ -37,9 +40,9 @@ class PureEngine:
         pipeline.output.link_up(max_payload=max_payload, headers=headers, wall_ms=wall_ms, mono_ms=mono_ms)
         return pipeline.output.take()
 
-    def ears(self, hearing: bool, mono_ms: int) -> None:  # noqa: ARG002 - the interface's; no rule needs it
+    def ears(self, hearing: bool, mono_ms: int) -> None:
         """Whether every event subscription is confirmed (rules 3 and 4)."""
-        if self._pipeline.coherence.ears(hearing=hearing):
+        if self._pipeline.coherence.ears(hearing=hearing, mono_ms=mono_ms):
             self._pipeline.forget_all()
             if not hearing:
                 self._pipeline.counters.add("flushes_ears_lost")
@@ -63,8 +66,11 @@ class PureEngine:
         """An event (flow 3): its entry is gone afterwards, or everything. ValueError for ``Kind.GET``."""
         if kind == Kind.GET:
             raise ValueError("a get is not an event")
+        if kind == Kind.HEARTBEAT:
+            self._pipeline.heartbeat(headers, mono_ms)
+            return
         try:
-            self._pipeline.event(kind, headers, payload, mono_ms)
+            self._pipeline.event(Kind(kind), headers, payload, mono_ms)
         except DecodeError:
             self._pipeline.counters.add("events_undecodable")
             self._pipeline.flush(FlushCause.UNDECODABLE_EVENT)
@@ -113,7 +119,7 @@ class PureEngine:
                 unusable.append(endpoint_id)
         for endpoint_id in ids:
             if (landing := pipeline.park.land(load, endpoint_id)) is not None:
-                pipeline.landed_unknown(endpoint_id, landing, now)
+                pipeline.landed_unknown(endpoint_id, Found(absent=True), landing, now)
         return unusable
 
     def fail_load(self, load: int, *, wall_ms: int, mono_ms: int) -> None:
@@ -130,7 +136,9 @@ class PureEngine:
             self._pipeline.fail(self._pipeline.park.fail_queued(None), Now(wall_ms, mono_ms))
 
     def tick(self, *, wall_ms: int, mono_ms: int) -> None:
-        """Fails queued flights and drops held answers whose time has passed."""
+        """Finds writers that fell silent; fails queued flights and drops held answers in want of time."""
+        self._ticked_ms = mono_ms
+        self._pipeline.judged(self._pipeline.coherence.passed(mono_ms))
         overdue = self._pipeline.park.fail_queued(mono_ms - self._store_timeout_ms)
         self._pipeline.fail(overdue, Now(wall_ms, mono_ms))
         self._pipeline.output.tick(wall_ms, mono_ms)
@@ -140,6 +148,14 @@ class PureEngine:
     def flush(self, cause: FlushCause) -> None:
         """Drops the whole cache; running flights answer but are not stored."""
         self._pipeline.flush(FlushCause(cause))
+
+    def invalidate(self, endpoint_id: str, version: int | None, evidence: Evidence, *, mono_ms: int) -> bool:
+        """The store has this version (rule 11); returns whether something older was cached."""
+        return self._pipeline.invalidate(endpoint_id, version, Evidence(evidence), mono_ms)
+
+    def sample(self, count: int, at: int) -> list[tuple[str, int | None]]:
+        """Some cached endpoints with their versions, for the scrubber."""
+        return self._pipeline.sample(min(count, MAX_SAMPLE), at)
 
     def pending(self) -> int:
         """Gets waiting for loads."""
@@ -162,7 +178,9 @@ class PureEngine:
             "running_loads": pipeline.park.running,
             "held_bytes": pipeline.output.held_bytes,
             "epoch": pipeline.coherence.epoch,
-            "coherent": int(pipeline.coherence.hearing),
+            "coherent": int(pipeline.coherence.may_serve),
+            "floors": len(pipeline.coherence.floors),
+            **pipeline.coherence.writers.census(self._ticked_ms),
             "batch_sizes": pipeline.counters.batch_sizes.counts(),
             "wait_ms": pipeline.counters.wait_ms.counts(),
         }

@@ -61,6 +61,13 @@ class Entry:
         return _object(text for key, text in self.fields.items() if key in wanted)
 
 
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """The mark of a deleted endpoint, with its version if it has one."""
+
+    version: int | None
+
+
 def split(batch: bytes) -> Iterator[bytes]:
     """The documents of a batch, cut by their length prefixes; DocumentError when these are impossible."""
     pos = 0
@@ -86,8 +93,8 @@ def id_of(document: bytes, mapping: FieldMapping) -> str | None:
     return None
 
 
-def from_bson(document: bytes, endpoint_id: str, mapping: FieldMapping) -> Entry | None:
-    """The entry of a stored document, None for a tombstone; raises DocumentError when it is unusable.
+def from_bson(document: bytes, endpoint_id: str, mapping: FieldMapping) -> Entry | Tombstone:
+    """What a stored document is; raises DocumentError when it is unusable.
 
     Fields that are not mapped are ignored, but what is not BSON in them makes the document unusable.
     """
@@ -99,7 +106,7 @@ def from_bson(document: bytes, endpoint_id: str, mapping: FieldMapping) -> Entry
         fields[element.name] = element
     deleted_at = fields.get(mapping.deleted_at)
     if deleted_at is not None and not deleted_at.is_null:
-        return None
+        return Tombstone(_version_if_any(fields.get(mapping.version)))
     return Entry(
         endpoint_id=endpoint_id,
         fields=_metadata(fields.get(mapping.metadata)),
@@ -140,6 +147,14 @@ def _app_version(stored: Element | None) -> str | None:
     if not stored.is_text:
         raise DocumentError("the application version is not a string")
     return stored.text
+
+
+def _version_if_any(stored: Element | None) -> int | None:
+    """Deleted is deleted, whatever the version looks like."""
+    try:
+        return _version(stored)
+    except DocumentError:
+        return None
 
 
 def _version(stored: Element | None) -> int | None:

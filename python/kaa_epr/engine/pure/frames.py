@@ -12,6 +12,15 @@ TRACEPARENT: Final = b"traceparent"
 VERSION: Final = b"kaa-epr-version"
 """Version of the endpoint after the change that an event tells of; marks the event as the register's own."""
 
+WRITER: Final = b"kaa-epr-writer"
+"""Who published an event or heartbeat."""
+
+SEQ: Final = b"kaa-epr-seq"
+"""Number of an event; on a heartbeat, of the last one."""
+
+LEAVING: Final = b"kaa-epr-leaving"
+"""On a heartbeat: the writer stops."""
+
 _WHITESPACE: Final = b" \t\n\x0c\r"
 
 

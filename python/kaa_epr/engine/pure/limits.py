@@ -16,6 +16,24 @@ MAX_DOCUMENT: Final = 64 * 1024 * 1024
 MAX_SETTLING: Final = 65_536
 """Endpoints that settle after foreign events at a time; when it is full, all endpoints settle."""
 
+MAX_WRITERS: Final = 1024
+"""Writers of numbered events; beyond it nothing is served from the cache (rule 5)."""
+
+MAX_WRITER_ID: Final = 64
+"""Characters of a writer's ID; ours have 24."""
+
+MAX_FLOORS: Final = 131_072
+"""Floors of versions (rule 6); beyond it the oldest gives way."""
+
+FLOOR_LEAST_AGE_MS: Final = 60_000
+"""How long a floor is needed at least: thrice what a replica set and its clients take to change primaries."""
+
+MAX_RELOADS: Final = 3
+"""How often a load that returned less than its floor is repeated before its gets are answered 503."""
+
+MAX_SAMPLE: Final = 1024
+"""Entries that one call of the scrubber may ask for."""
+
 MAX_HEADER_VALUE: Final = 256
 """Bytes of a header value that is looked up: a ``traceparent`` has 55."""
 

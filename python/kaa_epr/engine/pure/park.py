@@ -37,15 +37,21 @@ class _Flight:
     cut: bool = False
     """Later gets must not join, and the result must not be cached."""
     cacheable: bool = False
+    reloads: int = 0
+    """How many loads of it returned less than they should have."""
     waiters: list[Waiter] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What a landed flight leaves to do: gets to answer, oldest first, and whether to cache the result."""
+    """What a landed flight leaves to do: gets to answer, oldest first, and whether to cache the result.
+
+    ``reloads``: how many loads were in vain before.
+    """
 
     waiters: list[Waiter]
     cacheable: bool
+    reloads: int
 
 
 class Park:
@@ -91,6 +97,19 @@ class Park:
         self._queue[endpoint_id] = None
         return False
 
+    def park_again(self, endpoint_id: str, landing: Landing) -> None:
+        """Parks the gets of a flight that landed in vain; those of a younger queued one come behind."""
+        self.waiters += len(landing.waiters)
+        self.bytes += sum(waiter.size for waiter in landing.waiters)
+        flights = self._flights.setdefault(endpoint_id, [])
+        reloads = landing.reloads + 1
+        if flights and flights[-1].load is None:
+            flights[-1].waiters[:0] = landing.waiters
+            flights[-1].reloads = max(flights[-1].reloads, reloads)
+        else:
+            flights.append(_Flight(waiters=landing.waiters, reloads=reloads))
+            self._queue[endpoint_id] = None
+
     def begin(self, max_ids: int, cacheable: Callable[[str], bool]) -> tuple[int, list[str]] | None:
         """Takes up to ``max_ids`` queued flights, oldest first, as one load.
 
@@ -127,7 +146,7 @@ class Park:
                 landed = flights[: index + 1]
                 self._keep(endpoint_id, flights[index + 1 :])
                 waiters = self._leave(waiter for each in landed for waiter in each.waiters)
-                return Landing(waiters, flight.cacheable and not flight.cut)
+                return Landing(waiters, flight.cacheable and not flight.cut, flight.reloads)
         return None
 
     def fail(self, load: int, endpoint_id: str) -> list[Waiter]:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from traceback import extract_tb
 from typing import Final
 
-from kaa_epr.engine.api import EngineConfig, FlushCause, Kind
+from kaa_epr.engine.api import EngineConfig, Evidence, FlushCause, Kind
 from kaa_epr.engine.pure.answers import (
     BUG,
     BUSY,
@@ -28,11 +28,13 @@ from kaa_epr.engine.pure.checked import Malformed
 from kaa_epr.engine.pure.codec import decode_event, decode_get
 from kaa_epr.engine.pure.coherence import Coherence
 from kaa_epr.engine.pure.counters import Counters
-from kaa_epr.engine.pure.entry import Entry, from_bson
-from kaa_epr.engine.pure.frames import TRACEPARENT, VERSION, header
-from kaa_epr.engine.pure.limits import MAX_BUGS
+from kaa_epr.engine.pure.entry import Entry, Tombstone, from_bson
+from kaa_epr.engine.pure.floors import Found
+from kaa_epr.engine.pure.frames import LEAVING, SEQ, TRACEPARENT, VERSION, WRITER, header
+from kaa_epr.engine.pure.limits import MAX_BUGS, MAX_RELOADS
 from kaa_epr.engine.pure.output import Output
 from kaa_epr.engine.pure.park import Landing, Park, Waiter
+from kaa_epr.engine.pure.writers import Numbered, Signal, Verdict, numbered, version_of
 
 _MARK_BYTES: Final = 200
 """Charged for the mark of an unknown endpoint beside its ID."""
@@ -54,7 +56,7 @@ class Pipeline:
         self.output = Output(config.max_held_bytes, config.held_max_age_ms)
         self.desk = Desk(self.output, self.counters)
         self.park = Park(config.max_pending, config.max_pending_bytes)
-        self.coherence = Coherence(config.settle_ms, config.foreign_settle_ms)
+        self.coherence = Coherence(config)
         self.cache: BoundedCache[Entry] = BoundedCache(
             config.cache_max_bytes, config.cache_max_age_ms, config.hash_seed
         )
@@ -68,6 +70,7 @@ class Pipeline:
     def get(self, reply: bytes, headers: bytes, payload: bytes, now: Now, *, fresh: bool) -> None:
         """Flow 1 in the order of design section 5: replyTo, decoding, expiry, cache; then ``_miss``."""
         self.counters.add("requests")
+        self.judged(self.coherence.passed(now.mono_ms))
         if not reply:
             self.counters.add("requests_no_reply")
             return
@@ -84,13 +87,47 @@ class Pipeline:
             self._miss(waiter, now, fresh=fresh)
 
     def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:
-        """Flow 3: entry and mark are gone, flights are cut. Raises DecodeError, having done nothing."""
+        """Flow 3: entry and mark are gone, flights are cut. Raises DecodeError, the event's number judged."""
+        self._heard(numbered(header(headers, WRITER), header(headers, SEQ), Signal.EVENT), mono_ms)
         endpoint_id = decode_event(kind, payload)
         self._forget(endpoint_id)
         self.park.cut(endpoint_id)
-        if header(headers, VERSION) is None:
-            self.coherence.foreign_event(endpoint_id, mono_ms)
+        version = version_of(header(headers, VERSION))
+        self.counters.add("events_foreign", version is None)
+        self._changed(endpoint_id, version, mono_ms, gone=kind is Kind.UNREGISTERED)
         self.counters.add(_INVALIDATIONS[kind])
+
+    def heartbeat(self, headers: bytes, mono_ms: int) -> None:
+        """Rule 5: a writer lives, and says how far its numbers went."""
+        self.counters.add("heartbeats")
+        signal = Signal.GOODBYE if header(headers, LEAVING) == b"1" else Signal.HEARTBEAT
+        number = numbered(header(headers, WRITER), header(headers, SEQ), signal)
+        self.counters.add("heartbeats_malformed", number is None)
+        self._heard(number, mono_ms)
+
+    def judged(self, verdict: Verdict) -> None:
+        """Rule 5: what a verdict demands."""
+        self.counters.add("events_lost", verdict.lost)
+        self.counters.add("events_late", verdict.late)
+        if verdict.flush is not None:
+            self.flush(verdict.flush)
+
+    def invalidate(self, endpoint_id: str, version: int | None, evidence: Evidence, mono_ms: int) -> bool:
+        """Rule 11: somebody looked into the store; returns whether something older was cached."""
+        cached = self.cache.peek(endpoint_id)
+        older = cached is not None and (version is None or cached.version is None or cached.version < version)
+        stale = older or endpoint_id in self.unknown
+        if stale:
+            self._forget(endpoint_id)
+            self.counters.add("stale_proven" if evidence is Evidence.PROOF else "stale_suspected")
+        self.park.cut(endpoint_id)
+        self._changed(endpoint_id, version, mono_ms, gone=False)
+        return stale
+
+    def sample(self, count: int, at: int) -> list[tuple[str, int | None]]:
+        """Rule 11: some cached endpoints with their versions."""
+        chosen = self.cache.sample(count, at) if self.coherence.may_serve else []
+        return [(endpoint_id, entry.version) for endpoint_id, entry in chosen]
 
     def landed(self, endpoint_id: str, landing: Landing, document: bytes, now: Now) -> bool:
         """Flow 2: one document arrived; its gets are answered, then it is cached. False when unusable."""
@@ -101,8 +138,11 @@ class Pipeline:
             self._forget(endpoint_id)
             self.answer(landing.waiters, UNUSABLE, now)
             return False
-        if entry is None:
-            self.landed_unknown(endpoint_id, landing, now)
+        if isinstance(entry, Tombstone):
+            self.landed_unknown(endpoint_id, Found(entry.version), landing, now)
+            return True
+        if not self.coherence.floors.admits(endpoint_id, Found(entry.version), now.mono_ms):
+            self._reload(endpoint_id, landing, now)
             return True
         self._forget(endpoint_id)
         self.answer(landing.waiters, entry, now)
@@ -110,8 +150,11 @@ class Pipeline:
         self.counters.add("void_fills", not cached)
         return True
 
-    def landed_unknown(self, endpoint_id: str, landing: Landing, now: Now) -> None:
+    def landed_unknown(self, endpoint_id: str, found: Found, landing: Landing, now: Now) -> None:
         """Flow 2: the store has no such endpoint, or a tombstone."""
+        if not self.coherence.floors.admits(endpoint_id, found, now.mono_ms):
+            self._reload(endpoint_id, landing, now)
+            return
         self._forget(endpoint_id)
         self.answer(landing.waiters, NOT_FOUND, now)
         cached = landing.cacheable and self.unknown.insert(endpoint_id, None, _MARK_BYTES, now.mono_ms)
@@ -129,6 +172,8 @@ class Pipeline:
 
     def flush(self, cause: FlushCause) -> None:
         """A new epoch, counted by its cause."""
+        if cause is FlushCause.OPERATOR:
+            self.coherence.floors.clear()
         self.coherence.flushed()
         self.forget_all()
         self.counters.add(f"flushes_{cause.name.lower()}")
@@ -155,8 +200,8 @@ class Pipeline:
         self.desk.fail(envelope, Failure(400, malformed.error.cause.value), now)
 
     def _hit(self, waiter: Waiter, now: Now) -> bool:
-        """Answers from the cache or from the mark of an unknown endpoint, while that is allowed (rule 4)."""
-        if not self.coherence.hearing:
+        """Answers from the cache or from the mark of an unknown endpoint, while that is allowed."""
+        if not self.coherence.may_serve:
             return False
         endpoint_id = waiter.request.endpoint_id
         entry = self.cache.get(endpoint_id, now.mono_ms)
@@ -179,8 +224,28 @@ class Pipeline:
             self._answer_one(waiter, BUSY, now)
         elif not self.store_up:
             self._answer_one(waiter, STORE, now)
-        elif self.park.park(waiter, alone=fresh or not self.coherence.hearing):
+        elif self.park.park(waiter, alone=fresh or not self.coherence.may_serve):
             self.counters.add("joined")
+
+    def _heard(self, number: Numbered | None, mono_ms: int) -> None:
+        if number is not None:
+            self.judged(self.coherence.writers.hear(number, mono_ms))
+
+    def _changed(self, endpoint_id: str, version: int | None, mono_ms: int, *, gone: bool) -> None:
+        """Rules 6 and 7: a version is a floor from now on; a change without one settles."""
+        if version is None:
+            self.coherence.foreign_event(endpoint_id, mono_ms)
+        else:
+            self.coherence.floors.raise_to(endpoint_id, version, mono_ms, gone=gone)
+
+    def _reload(self, endpoint_id: str, landing: Landing, now: Now) -> None:
+        """Rule 6: the store returned less than an event told of. Its gets are loaded for again in time."""
+        self.counters.add("stale_loads")
+        in_time = now.mono_ms < landing.waiters[0].arrived_ms + self._config.store_timeout_ms
+        if landing.reloads < MAX_RELOADS and in_time and self.store_up:
+            self.park.park_again(endpoint_id, landing)
+        else:
+            self.answer(landing.waiters, STORE, now)
 
     def _forget(self, endpoint_id: str) -> None:
         """An event, or what a load found, takes the place of whatever was known before."""

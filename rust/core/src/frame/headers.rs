@@ -13,6 +13,12 @@ impl HeaderName {
     pub const TRACEPARENT: Self = Self(b"traceparent");
     /// Version of the endpoint after the change an event tells of.
     pub const VERSION: Self = Self(b"kaa-epr-version");
+    /// Who published an event or heartbeat.
+    pub const WRITER: Self = Self(b"kaa-epr-writer");
+    /// Number of an event; on a heartbeat, of the last one.
+    pub const SEQ: Self = Self(b"kaa-epr-seq");
+    /// On a heartbeat: the writer stops.
+    pub const LEAVING: Self = Self(b"kaa-epr-leaving");
 }
 
 /// The value of the first header with this name (in any case), trimmed.

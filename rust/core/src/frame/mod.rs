@@ -22,6 +22,8 @@ pub enum Kind {
     Unregistered = 3,
     /// 9/ELCE application version updated.
     AppVersionUpdated = 4,
+    /// A writer's heartbeat (`schemas/coherence/`).
+    Heartbeat = 5,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Registered,
             Self::Unregistered,
             Self::AppVersionUpdated,
+            Self::Heartbeat,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == number)

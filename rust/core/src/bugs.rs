@@ -1,0 +1,68 @@
+//! Switches that break one rule of design section 3 each, so that tests can show that they would notice.
+//!
+//! Only tests compile them (feature `bug-switches`); elsewhere [`Bugs::has`] is a constant `false`.
+
+/// One broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bug {
+    /// Rule 2: an event does not void the loads that are running.
+    EventsVoidNoLoads,
+    /// Rule 2: gets that come after an event wait for a load that began before it.
+    GetsJoinVoidLoads,
+    /// Rule 2: a landing answers only the gets of its own load, so that an older one can land after it.
+    LandingsLeaveOlderLoads,
+    /// Rule 3: the cache survives a reconnect.
+    ReconnectKeepsCache,
+    /// Rule 3: running loads survive the gap.
+    GapsKeepLoads,
+    /// Rule 3: in a cluster, loads are cached from the first moment on.
+    NothingSettles,
+    /// Rule 4: cached entries are served while events are not heard.
+    DeafServesCache,
+    /// Rule 5: numbers that are missing are not missed.
+    HolesAreIgnored,
+    /// Rule 5: a writer may be silent.
+    SilenceIsIgnored,
+    /// Rule 5: an event that comes late is taken for a duplicate.
+    LateEventsAreDropped,
+    /// Rule 6: the store may return less than an event told of.
+    FloorsAreIgnored,
+    /// Rule 7: loads right after a foreign event are cached.
+    ForeignEventsDoNotSettle,
+    /// Rule 8: a registered event leaves the mark of an unknown endpoint.
+    MarksOutliveEvents,
+    /// Rule 9: entries are served at any age.
+    EntriesDoNotAge,
+    /// Not a rule: a get meets a panic in the middle of its answer.
+    GetsPanic,
+    /// Not a rule: an event meets a panic.
+    EventsPanic,
+}
+
+/// What is broken: nothing, or one thing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bugs {
+    #[cfg(feature = "bug-switches")]
+    broken: Option<Bug>,
+}
+
+impl Bugs {
+    /// Breaks one rule.
+    #[cfg(feature = "bug-switches")]
+    pub const fn only(bug: Bug) -> Self {
+        Self { broken: Some(bug) }
+    }
+
+    /// Whether this is broken.
+    #[cfg(feature = "bug-switches")]
+    pub fn has(self, bug: Bug) -> bool {
+        self.broken == Some(bug)
+    }
+
+    /// Whether this is broken: never outside of tests.
+    #[cfg(not(feature = "bug-switches"))]
+    #[inline]
+    pub const fn has(self, _bug: Bug) -> bool {
+        false
+    }
+}

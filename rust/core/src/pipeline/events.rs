@@ -1,0 +1,164 @@
+//! Flow 3: events, heartbeats, and the second witness.
+
+use super::Now;
+use super::core::Core;
+use crate::bugs::Bug;
+use crate::coherence::{Numbered, Signal};
+use crate::entry::Entry;
+use crate::events::{self, EventKind};
+use crate::frame::{HeaderName, Message, header};
+use crate::limits::MAX_SAMPLE;
+use crate::stats::FlushCause;
+
+/// What made somebody look whether an entry is stale; numbers are those of `Evidence` in `kaa_epr/engine/api.py`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Evidence {
+    /// The change stream tells of a change; its event may still be on its way.
+    ChangeStream = 0,
+    /// The scrubber found another version in the store; its event may still be on its way.
+    Scrubber = 1,
+    /// The scrubber found the same entry still there when it looked again, later than any event takes.
+    Proof = 2,
+}
+
+impl Evidence {
+    /// The evidence with this number, if there is one.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::ChangeStream, Self::Scrubber, Self::Proof]
+            .into_iter()
+            .find(|evidence| *evidence as u8 == number)
+    }
+}
+
+impl Core {
+    /// The entry is gone whatever else happens.
+    pub(super) fn event(&mut self, message: &Message<'_>, kind: EventKind, now: Now) {
+        let number = numbered(message, Signal::Event);
+        let late = number.is_some_and(|number| self.heard(number, now));
+        let Ok(event) = events::decode_endpoint_event(kind, message.payload) else {
+            self.stats.count.events_undecodable += 1;
+            return self.flush(FlushCause::UndecodableEvent);
+        };
+        self.break_here(Bug::EventsPanic);
+        if late && self.broken.has(Bug::LateEventsAreDropped) {
+            return;
+        }
+        let id = event.endpoint_id;
+        self.cache.remove(id);
+        if !self.broken.has(Bug::MarksOutliveEvents) {
+            self.unknown.remove(id);
+        }
+        self.cut(id);
+        match version(message) {
+            Some(version) => {
+                let gone = kind == EventKind::Unregistered;
+                self.coherence.versioned_event(id, version, gone, now.mono_ms);
+            }
+            None => {
+                self.stats.count.events_foreign += 1;
+                self.coherence.foreign_event(id, now.mono_ms);
+            }
+        }
+        self.stats.invalidated(message.kind);
+    }
+
+    /// Rule 5: a writer lives, and says how far its numbers went.
+    pub(super) fn heartbeat(&mut self, message: &Message<'_>, now: Now) {
+        self.stats.count.heartbeats += 1;
+        let leaving = header(message.headers, HeaderName::LEAVING) == Some(b"1");
+        let signal = if leaving {
+            Signal::Goodbye
+        } else {
+            Signal::Heartbeat
+        };
+        match numbered(message, signal) {
+            Some(number) => {
+                self.heard(number, now);
+            }
+            None => self.stats.count.heartbeats_malformed += 1,
+        }
+    }
+
+    /// Judges a number; returns whether its message came late.
+    fn heard(&mut self, number: Numbered<'_>, now: Now) -> bool {
+        let verdict = self.coherence.heard(number, now.mono_ms);
+        self.stats.count.events_lost += verdict.lost;
+        self.stats.count.events_late += u64::from(verdict.late);
+        if let Some(cause) = verdict.flush {
+            self.flush(cause);
+        }
+        verdict.late
+    }
+
+    /// Rule 11: somebody who looked into the store says that `id` is at `version` (None: that it changed in a
+    /// way that versions do not show). Returns whether something older was cached, which is gone now.
+    pub(super) fn invalidate(
+        &mut self,
+        id: &str,
+        version: Option<i64>,
+        evidence: Evidence,
+        now: Now,
+    ) -> bool {
+        let epoch = self.coherence.epoch();
+        let older =
+            |entry: &Entry| version.is_none_or(|version| entry.version().is_none_or(|own| own < version));
+        let stale = self.cache.peek(id, epoch).is_some_and(older) || self.unknown.peek(id, epoch).is_some();
+        if stale {
+            self.cache.remove(id);
+            self.unknown.remove(id);
+            let count = &mut self.stats.count;
+            match evidence {
+                Evidence::Proof => count.stale_proven += 1,
+                Evidence::ChangeStream | Evidence::Scrubber => count.stale_suspected += 1,
+            }
+        }
+        self.cut(id);
+        match version {
+            Some(version) => self.coherence.versioned_event(id, version, false, now.mono_ms),
+            None => self.coherence.foreign_event(id, now.mono_ms),
+        }
+        stale
+    }
+
+    /// Rule 11: up to `count` entries from the slot `at` on, with their versions, for the scrubber.
+    pub(super) fn sample(&self, count: usize, at: u64) -> Vec<(String, Option<i64>)> {
+        if !self.coherence.may_serve() {
+            return Vec::new();
+        }
+        let entries = self
+            .cache
+            .sample(count.min(MAX_SAMPLE), at, self.coherence.epoch());
+        entries
+            .map(|entry| (entry.id().to_owned(), entry.version()))
+            .collect()
+    }
+
+    fn cut(&mut self, id: &str) {
+        if !self.broken.has(Bug::EventsVoidNoLoads) {
+            self.park.cut(id);
+        }
+    }
+
+    /// A bug, for tests.
+    #[inline]
+    #[allow(clippy::panic)]
+    fn break_here(&self, bug: Bug) {
+        if self.broken.has(bug) {
+            panic!("a switch of the tests is on");
+        }
+    }
+}
+
+fn numbered<'a>(message: &Message<'a>, signal: Signal) -> Option<Numbered<'a>> {
+    if message.headers.is_empty() {
+        return None;
+    }
+    let writer = header(message.headers, HeaderName::WRITER)?;
+    Numbered::read(writer, header(message.headers, HeaderName::SEQ)?, signal)
+}
+
+fn version(message: &Message<'_>) -> Option<i64> {
+    let value = header(message.headers, HeaderName::VERSION)?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}

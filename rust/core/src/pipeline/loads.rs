@@ -1,0 +1,232 @@
+//! Flow 2: loads begin and end, and the gets that waited for them are answered.
+
+use super::Now;
+use super::answer::{Envelope, Failure, Outcome};
+use super::core::Core;
+use crate::coherence::Found;
+use crate::entry::{self, Entry, Stored};
+use crate::epmmp::get_request;
+use crate::limits::{FEED_OUTPUT_LIMIT, MAX_RELOADS};
+use crate::park::{Landing, Waiter};
+
+/// Gets whose load ended while the output was full: they are answered first when there is room again.
+#[derive(Debug)]
+pub(super) struct Landed {
+    waiters: std::vec::IntoIter<Waiter>,
+    result: LandedResult,
+}
+
+#[derive(Debug)]
+enum LandedResult {
+    Found(Entry),
+    Failed(Failure),
+}
+
+impl LandedResult {
+    fn of(outcome: Outcome<'_>) -> Self {
+        match outcome {
+            Outcome::Found(entry) => Self::Found(entry.clone()),
+            Outcome::Failed(failure) => Self::Failed(failure),
+        }
+    }
+
+    fn outcome(&self) -> Outcome<'_> {
+        match self {
+            Self::Found(entry) => Outcome::Found(entry),
+            Self::Failed(failure) => Outcome::Failed(*failure),
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn begin_load(&mut self, max: usize, now: Now) -> Option<(u64, Vec<String>)> {
+        if self.is_full() {
+            return None;
+        }
+        let coherence = &self.coherence;
+        let (load, ids) = self.park.begin(max, |id| coherence.may_cache(id, now.mono_ms))?;
+        let ids: Vec<String> = ids.iter().map(|id| id.as_ref().to_owned()).collect();
+        self.stats.count.loads += 1;
+        self.stats.batch_sizes.observe(ids.len() as u64);
+        Some((load, ids))
+    }
+
+    pub(super) fn end_load(&mut self, load: u64, batches: &[&[u8]], now: Now) -> Option<Vec<String>> {
+        let mut documents = Vec::new();
+        for batch in batches {
+            for document in entry::documents(batch) {
+                match document {
+                    Ok(document) => documents.push(document),
+                    Err(_) => return self.fail_load(load, now).then(Vec::new),
+                }
+            }
+        }
+        let ids = self.park.end(load)?;
+        let mut unusable = Vec::new();
+        for document in documents {
+            // A document that names no endpoint, or one twice, lands nowhere: its id stays unanswered below.
+            let Some(id) = entry::id_of(document, &self.config.mapping) else {
+                continue;
+            };
+            if let Some(landing) = self.park.land(load, id) {
+                self.stats.count.loaded_endpoints += 1;
+                if !self.landed(id, landing, document, now) {
+                    unusable.push(id.to_owned());
+                }
+            }
+        }
+        for id in ids {
+            if let Some(landing) = self.park.land(load, &id) {
+                self.landed_unknown(&id, Found::Absent, landing, now);
+            }
+        }
+        Some(unusable)
+    }
+
+    /// One document arrived: its waiters are answered, then it is cached. False when it is unusable.
+    fn landed(&mut self, id: &str, landing: Landing, document: &[u8], now: Now) -> bool {
+        match entry::from_bson(document, &self.config.mapping) {
+            Ok(Stored::Endpoint(entry)) => {
+                if !self
+                    .coherence
+                    .admits(id, Found::Version(entry.version()), now.mono_ms)
+                {
+                    self.reload(id, landing, now);
+                    return true;
+                }
+                self.unknown.remove(id);
+                self.answer_all(landing.waiters, Outcome::Found(&entry), now);
+                let stored = landing
+                    .cacheable
+                    .then(|| self.cache.insert(entry, self.coherence.epoch(), now.mono_ms));
+                self.filled(stored.and_then(Result::ok));
+                true
+            }
+            Ok(Stored::Tombstone { version }) => {
+                self.landed_unknown(id, Found::Version(version), landing, now);
+                true
+            }
+            Err(_) => {
+                self.stats.count.unusable_documents += 1;
+                self.cache.remove(id);
+                self.unknown.remove(id);
+                self.answer_all(landing.waiters, Outcome::Failed(Failure::UNUSABLE), now);
+                false
+            }
+        }
+    }
+
+    /// The store has no such endpoint, which takes the place of what was cached before.
+    fn landed_unknown(&mut self, id: &str, found: Found, landing: Landing, now: Now) {
+        if !self.coherence.admits(id, found, now.mono_ms) {
+            return self.reload(id, landing, now);
+        }
+        self.cache.remove(id);
+        self.answer_all(landing.waiters, Outcome::Failed(Failure::NOT_FOUND), now);
+        let epoch = self.coherence.epoch();
+        let stored = landing
+            .cacheable
+            .then(|| self.unknown.insert(id.into(), epoch, now.mono_ms));
+        self.filled(stored.and_then(Result::ok));
+    }
+
+    /// Rule 6: the store returned less than an event told of. Its gets are loaded for again while there is time.
+    fn reload(&mut self, id: &str, landing: Landing, now: Now) {
+        self.stats.count.stale_loads += 1;
+        let arrived_ms = landing.waiters.first().map_or(0, |waiter| waiter.arrived_ms);
+        let in_time = now.mono_ms < arrived_ms.saturating_add(self.config.store_timeout_ms);
+        if landing.reloads < MAX_RELOADS && in_time && self.store_up {
+            self.park.park_again(id, landing);
+        } else {
+            self.answer_all(landing.waiters, Outcome::Failed(Failure::STORE), now);
+        }
+    }
+
+    fn filled(&mut self, evicted: Option<u64>) {
+        match evicted {
+            Some(evicted) => self.stats.count.evictions += evicted,
+            None => self.stats.count.void_fills += 1,
+        }
+    }
+
+    pub(super) fn fail_load(&mut self, load: u64, now: Now) -> bool {
+        let Some(ids) = self.park.end(load) else {
+            return false;
+        };
+        self.stats.count.load_failures += 1;
+        for id in ids {
+            let waiters = self.park.fail(load, &id);
+            self.answer_all(waiters, Outcome::Failed(Failure::STORE), now);
+        }
+        true
+    }
+
+    /// Flow 2 resumes at "project": the waiting requests are decoded again, where the same code makes the bytes.
+    pub(super) fn answer_all(&mut self, waiters: Vec<Waiter>, outcome: Outcome<'_>, now: Now) {
+        self.latest = now;
+        let mut waiters = waiters.into_iter();
+        if self.landed.is_empty() {
+            self.answer_some(&mut waiters, outcome);
+        }
+        if waiters.len() > 0 {
+            self.landed.push_back(Landed {
+                waiters,
+                result: LandedResult::of(outcome),
+            });
+        }
+    }
+
+    /// Answers while there is room.
+    fn answer_some(&mut self, waiters: &mut std::vec::IntoIter<Waiter>, outcome: Outcome<'_>) {
+        while self.output.ready() < FEED_OUTPUT_LIMIT {
+            let Some(waiter) = waiters.next() else { return };
+            self.answer_one(&waiter, outcome);
+        }
+    }
+
+    fn answer_one(&mut self, waiter: &Waiter, outcome: Outcome<'_>) {
+        let now = self.latest;
+        self.stats
+            .wait_ms
+            .observe(now.mono_ms.saturating_sub(waiter.arrived_ms));
+        let Ok(request) = get_request::decode(waiter.payload()) else {
+            return;
+        };
+        if request.expired(now.wall_ms) {
+            self.stats.count.requests_expired += 1;
+            return;
+        }
+        let plain = self.config.plain_revision;
+        let envelope = Envelope::of(&request, waiter.reply(), waiter.traceparent(), plain);
+        self.desk(now).answer(&envelope, &request, outcome);
+    }
+
+    /// Whether landed gets wait for room in the output.
+    pub(super) fn is_full(&self) -> bool {
+        !self.landed.is_empty()
+    }
+
+    /// Gets that wait: for loads, or for room in the output.
+    pub(super) fn pending(&self) -> usize {
+        self.park.waiters()
+            + self
+                .landed
+                .iter()
+                .map(|landed| landed.waiters.len())
+                .sum::<usize>()
+    }
+
+    /// Answers landed gets while there is room.
+    pub(super) fn pump(&mut self, now: Now) {
+        self.latest = now;
+        while self.output.ready() < FEED_OUTPUT_LIMIT {
+            let Some(mut landed) = self.landed.pop_front() else {
+                return;
+            };
+            self.answer_some(&mut landed.waiters, landed.result.outcome());
+            if landed.waiters.len() > 0 {
+                self.landed.push_front(landed);
+            }
+        }
+    }
+}
