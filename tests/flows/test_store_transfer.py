@@ -393,4 +393,5 @@ async def test_an_index_in_the_way_is_explained_and_left_alone(
 
 async def test_an_equal_index_of_another_name_will_do(store: Store, collection: Any) -> None:
     collection.create_index([("application", 1), ("application_version", 1)], name="theirs")
-    assert await ensure_indexes(store) == ["metadata", "endpoint_token"]
+    others = [spec.name for spec in INDEXES if spec.name != "application_version"]
+    assert await ensure_indexes(store) == others
