@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import bson
@@ -105,7 +105,7 @@ def check_endpoint(endpoint: Endpoint) -> int:
         _check_value(f"metadata.{key}", value, METADATA_LEVELS + 1)
     try:
         # Any date does: all have one size.
-        size = len(bson.encode(new_document(endpoint, datetime(2000, 1, 1))))  # noqa: DTZ001
+        size = len(bson.encode(new_document(endpoint, datetime(2000, 1, 1, tzinfo=UTC))))
     except (BSONError, ValueError, OverflowError, TypeError) as error:
         raise DocumentInvalid("metadata", f"not storable ({type(error).__name__})") from None
     if size > MAX_DOCUMENT:
