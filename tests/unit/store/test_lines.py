@@ -36,7 +36,7 @@ scalars = st.one_of(
     st.none(),
     st.booleans(),
     texts,
-    st.floats(),
+    st.floats(allow_nan=False) | st.just(math.nan),
     st.integers(-(2**31), 2**31 - 1),
     st.integers(-(2**63), 2**63 - 1).map(Int64),
     st.integers(-(2**63), 2**63 - 1).map(DatetimeMS),
