@@ -68,7 +68,8 @@ def dead(client: Client) -> str | None:
     if client.is_connected and reading is not None and reading.done():
         return "read loop ended"
     if not client.is_connected and reconnecting is not None and reconnecting.done():
-        return "reconnecting ended"
+        error = None if reconnecting.cancelled() else reconnecting.exception()
+        return "reconnecting ended" + (f" with {type(error).__name__}: {error}" if error else "")
     return None
 
 

@@ -1,8 +1,9 @@
 """One connection's bytes, both ways: chunks in to the engine, its answers out, under flow control.
 
 Bounds: answers are made only while the write buffer is below ``write_limit``, so it holds that and one feed's
-output, or the held answers of a reconnect; reading stops above it and while nats-py has more than
-``INBOX_LIMIT`` bytes unread. The event loop may still deliver what it had received before (one buffer).
+output, or the held answers of a reconnect; over TLS twice that, since uvloop keeps as much encrypted below it.
+Reading stops above it and while nats-py has more than ``INBOX_LIMIT`` bytes unread. The event loop may still
+deliver what it had received before (one buffer).
 """
 
 from __future__ import annotations
@@ -51,7 +52,15 @@ def kernel_unsent(transport: asyncio.BaseTransport) -> int:
 class Wire(asyncio.Protocol):
     """One connection, from before it is made until after it is lost."""
 
-    def __init__(self, engine: FastEngine, hooks: Hooks, write_limit: int) -> None:
+    def __init__(
+        self,
+        engine: FastEngine,
+        hooks: Hooks,
+        write_limit: int,
+        below: asyncio.Transport | None = None,
+    ) -> None:
+        """``below``: the plain transport under a TLS one, which has a write buffer of its own."""
+        self._below = below
         self._engine = engine
         self._hooks = hooks
         self._write_limit = write_limit
@@ -199,7 +208,7 @@ class Wire(asyncio.Protocol):
     @property
     def unsent(self) -> int:
         """Bytes that the kernel has not taken."""
-        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+        return sum(one.get_write_buffer_size() for one in (self.transport, self._below) if one is not None)
 
     @property
     def sent(self) -> int:

@@ -99,7 +99,7 @@ class FastTransport(TcpTransport):
         # Whatever came unencrypted behind INFO is nobody's.
         self._engine.reset_scanner()
         hostname = uri if isinstance(uri, str) else uri.hostname
-        wire = self._new_wire()
+        wire = self._new_wire(plain.transport)
         try:
             async with asyncio.timeout(connect_timeout):
                 transport = await asyncio.get_running_loop().start_tls(
@@ -126,8 +126,8 @@ class FastTransport(TcpTransport):
         self._info = None
         self.in_use = False
 
-    def _new_wire(self) -> Wire:
-        self._wire = Wire(self._engine, self._hooks, self._write_limit)
+    def _new_wire(self, below: asyncio.Transport | None = None) -> Wire:
+        self._wire = Wire(self._engine, self._hooks, self._write_limit, below)
         return self._wire
 
     def _connected(self) -> Wire:
