@@ -115,7 +115,7 @@ class Register:
         settings = self._settings
         secured = settings.security.enabled
         return create_app(
-            Handlers(self.endpoints, self._tasks, settings.store_timeout),
+            Handlers(self.endpoints, self._tasks, self._limits, settings.store_timeout),
             Authenticator(settings.security),
             Limits(body=settings.rest.max_body_bytes, batch=settings.rest.max_batch_bytes),
             settings.rest.prefix,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -59,6 +60,9 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
         yield service
     finally:
         await service.drain()
+        del service
+        # The engine belongs to this thread; Motor's threads must not be the ones to collect it.
+        gc.collect()
 
 
 class Heard(NamedTuple):

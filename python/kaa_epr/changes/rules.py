@@ -13,6 +13,7 @@ from kaa_epr.changes.errors import Invalid, Restricted, TooLarge
 from kaa_epr.store.documents import DocumentInvalid, Endpoint, check_endpoint
 
 ANY_APPLICATION: Final = "*"
+_ANY_ID: Final = "e"
 _TOKEN: Final = re.compile(r"[^+#/.]+")
 
 
@@ -42,6 +43,19 @@ class Rules:
             for key in self.restricted.get(name or "", ()):
                 if key in touched:
                     raise Restricted(key)
+
+    def check_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """What is wrong with metadata by itself, whatever is stored."""
+        self.check_keys(metadata, metadata)
+        self.check_whole(Endpoint(_ANY_ID, metadata=metadata))
+
+    def check_value(self, field: str, value: Any) -> None:
+        """What is wrong with a value, or a part of one, by itself. Refusals name ``field``."""
+        _check_depth(field, value, self.max_depth)
+        try:
+            self.check_whole(Endpoint(_ANY_ID, metadata={"value": value}))
+        except Invalid as error:
+            raise Invalid(field, error.reason) from None
 
     def check_keys(self, metadata: Mapping[str, Any], changed: Collection[str]) -> None:
         """Keys and values that are new; what is stored already is not judged again."""

@@ -13,6 +13,7 @@ import typer
 from kaa_epr.cli.check_config import check_config
 from kaa_epr.cli.console import complain
 from kaa_epr.cli.decode import decode
+from kaa_epr.cli.events import events
 from kaa_epr.cli.exits import ExitCode
 from kaa_epr.cli.export import export_endpoints
 from kaa_epr.cli.get import get
@@ -35,6 +36,7 @@ app.command("import")(import_endpoints)
 app.command("export")(export_endpoints)
 app.command("check-config")(check_config)
 app.command("decode")(decode)
+app.command("events")(events)
 app.command("version")(version)
 
 

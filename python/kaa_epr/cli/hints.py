@@ -36,11 +36,27 @@ class Hints:
             f"  {get} no-such-endpoint{nats}",
             f"  {program()} export{self._mongo_options()} | head -n 3",
         ]
+        if info.rest is not None:
+            lines += self._writing(info.rest, get, nats)
         if info.management is not None:
             lines.append(f"  curl -s {info.management}/health/ready")
             lines.append(f"  curl -s {info.management}/metrics | grep kaa_epr_")
         lines += ["", f"Ctrl-C stops everything; the data stays in {self._data_dir}.", ""]
         result("\n".join(lines))
+
+    def _writing(self, rest: str, get: str, nats: str) -> list[str]:
+        """Register, read, change, read again."""
+        api = f"{rest}/api/v1/endpoints"
+        json_type = "-H 'Content-Type: application/json'"
+        body = '{"endpointId": "my-1", "appVersion": {"name": "smart_meter-v1"}, "metadata": {"room": "12"}}'
+        return [
+            f"  {program()} events{nats}",
+            f"  curl -si {json_type} -d '{body}' {api}",
+            f"  {get} my-1{nats}",
+            f"  curl -s -X PUT {json_type} -d '\"14\"' {api}/my-1/metadata/room",
+            f"  {get} my-1{nats}",
+            f"  curl -s {rest}/api/v1/docs   (all that can be asked for; better in a browser)",
+        ]
 
     def _nats_options(self) -> str:
         """Only what differs from the defaults."""

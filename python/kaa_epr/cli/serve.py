@@ -38,7 +38,7 @@ def serve(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Once gets are answered, write here one JSON object: pid, nats, mongo, management.",
+            help="Once gets are answered, write here one JSON object: pid, nats, mongo, management, rest.",
         ),
     ] = None,
     workers: Annotated[
@@ -111,6 +111,11 @@ def _overrides(usual: Loaded) -> dict[str, Any]:
         overrides["log.format"] = "console"
     if "management.port" not in usual.origins and not _is_free(usual.settings.management.port):
         overrides["management.port"] = 0
+    if "register.enabled" not in usual.origins and "register.security.enabled" not in usual.origins:
+        # On loopback, as the embedded servers are.
+        overrides |= {"register.enabled": True, "register.security.enabled": False}
+        if "register.rest.port" not in usual.origins and not _is_free(usual.settings.register_.rest.port):
+            overrides["register.rest.port"] = 0
     return overrides
 
 

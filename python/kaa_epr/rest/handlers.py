@@ -35,6 +35,7 @@ from kaa_epr.changes.errors import (
 from kaa_epr.changes.json_patch import parse
 from kaa_epr.changes.planning import Outcome
 from kaa_epr.changes.preconditions import NONE, strong_match, weak_match
+from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.service import Endpoints
 from kaa_epr.changes.state import EndpointState, decode_state
 from kaa_epr.changes.tasks import BatchTasks, NewEndpoint
@@ -78,8 +79,10 @@ class Task(Refusal):
 class Handlers:
     """One method an operation."""
 
-    def __init__(self, endpoints: Endpoints, tasks: BatchTasks, seconds: float) -> None:
+    def __init__(self, endpoints: Endpoints, tasks: BatchTasks, rules: Rules, seconds: float) -> None:
+        """``rules``: what a request may hold is judged before its conditions and before anything is read."""
         self._endpoints = endpoints
+        self._rules = rules
         self._tasks = tasks
         self._seconds = seconds
 
@@ -87,6 +90,7 @@ class Handlers:
     async def register(self, call: Call) -> Reply:
         """Row 1."""
         body = validated(RegisterBody, call.body)
+        self._rules.check_metadata(body.metadata)
         endpoint_id = body.endpointId or str(uuid.uuid4())
         token = body.endpointToken or new_token()
         version = body.appVersion.name
@@ -155,12 +159,16 @@ class Handlers:
         """Row 13."""
         if not isinstance(call.body, dict):
             raise Invalid("body", "must be a JSON object")
+        self._rules.check_metadata(call.body)
         state = (await self._change(call, ReplaceMetadata(call.body))).state
         return Reply(body=dict(state.metadata), etag=state.etag)
 
     async def patch_metadata(self, call: Call) -> Reply:
         """Row 14."""
-        state = (await self._change(call, PatchMetadata(parse(call.body)))).state
+        operations = parse(call.body)
+        for index, operation in enumerate(operations):
+            self._rules.check_value(f"patch[{index}].value", operation.value)
+        state = (await self._change(call, PatchMetadata(operations))).state
         return Reply(body=dict(state.metadata), etag=state.etag)
 
     async def get_key(self, call: Call) -> Reply:
@@ -174,6 +182,7 @@ class Handlers:
     async def put_key(self, call: Call) -> Reply:
         """Row 16."""
         key = call.path["metadataKey"]
+        self._rules.check_metadata({key: call.body})
         state = (await self._change(call, PutKeys({key: call.body}), key)).state
         return Reply(body=state.metadata[key], etag=state.etag)
 
@@ -200,6 +209,8 @@ class Handlers:
     async def register_batch(self, call: Call) -> Reply:
         """Row 5."""
         body = validated(BatchBody, call.body)
+        for index, item in enumerate(body.endpoints):
+            self._check_item(f"endpoints.{index}", item.metadata)
         version = body.appVersion.name
         application = self._endpoints.applications.of_version(version)
         items = [
@@ -211,6 +222,12 @@ class Handlers:
         task_id = await self._tasks.accept(application, version, items, call.correlation_id)
         place = f"{_base(call.request)}/endpoints/batch/status?appName={quote(application)}&taskId={task_id}"
         return Reply(HTTPStatus.ACCEPTED, {"taskId": task_id}, headers={"Location": place})
+
+    def _check_item(self, where: str, metadata: Mapping[str, Any]) -> None:
+        try:
+            self._rules.check_metadata(metadata)
+        except Invalid as error:
+            raise Invalid(f"{where}.{error.field}", error.reason) from None
 
     async def batch_status(self, call: Call) -> Reply:
         """Row 6."""
