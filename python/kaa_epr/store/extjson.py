@@ -2,8 +2,8 @@
 
 Plain are null, booleans, strings, finite doubles, 32-bit integers, and 64-bit integers too large for 32 bits.
 Everything else (a small 64-bit integer, dates, binary data, NaN, …) is written in the canonical form of
-``bson.json_util``. Source: MongoDB Extended JSON (v2). Of NaN, sign and payload bits are not kept: no JSON has
-them, and no reader sees them.
+``bson.json_util``. Source: MongoDB Extended JSON (v2). Sign and payload bits of NaN are not kept: no
+reader sees them.
 """
 
 from __future__ import annotations
