@@ -97,8 +97,9 @@ def _peer(here: Path, out: Path) -> Contender:
             _filled(recipe["build"], names), stderr=subprocess.PIPE, text=True, check=False
         )
         if built.returncode != 0:
-            last = built.stderr.strip().splitlines()[-1:] or [f"status {built.returncode}"]
-            raise Skipped(f"{name} is skipped: it does not build here: {last[0]}")
+            said = built.stderr.strip().splitlines() or [f"status {built.returncode}"]
+            why = next((line for line in said if line.startswith("error") or " error: " in line), said[-1])
+            raise Skipped(f"{name} is skipped: it does not build here: {why}")
     return Contender(name, recipe["title"], recipe["answers"], tuple(_filled(recipe["run"], names)))
 
 
