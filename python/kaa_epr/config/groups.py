@@ -49,7 +49,7 @@ class StoreSettings(Group):
     timeout: Seconds = Field(
         2.0, description="Longest time a get waits for the store, in seconds; then it is answered 503."
     )
-    batch_size: Annotated[Count, Field(le=10_000)] = Field(
+    batch_size: Annotated[Count, Field(le=2_000)] = Field(
         256, description="Most endpoint IDs asked for in one load."
     )
     max_loads: Annotated[Count, Field(le=256)] = Field(4, description="Most loads in flight at once.")
