@@ -11,6 +11,7 @@ from typing import Any
 import nats
 from bson import Int64
 from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
 from pymongo import MongoClient
 
 from kaa_epr.config.settings import Settings
@@ -93,7 +94,7 @@ def count(service: Service, name: str) -> int:
 
 async def ask_raw(
     client: NatsClient, instance: str, payload: bytes, *, headers: dict[str, str] | None = None
-) -> nats.aio.client.Msg:
+) -> Msg:
     """One request and its message."""
     subject = subjects.metadata_get_request(instance)
     return await client.request(subject, payload, timeout=DEADLINE, headers=headers)

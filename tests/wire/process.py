@@ -79,20 +79,20 @@ class Process:
 
 
 @asynccontextmanager
-async def running(directory: Path, settings: dict[str, Any], *arguments: str) -> AsyncIterator[Process]:
-    """``kaa-epr serve`` with a configuration file, once it says that it serves."""
+async def running(directory: Path, settings: dict[str, Any], *, ready: bool = True) -> AsyncIterator[Process]:
+    """``kaa-epr serve`` with a configuration file, with ``ready`` once it says that it serves."""
     (directory / "config.yaml").write_text(yaml.safe_dump(settings))
     command = [sys.executable, "-m", "kaa_epr", "serve", "--config", str(directory / "config.yaml")]
     process = await asyncio.create_subprocess_exec(
         *command,
         *("--ready-file", str(directory / "ready.json")),
-        *arguments,
         env=environment(),
         stderr=asyncio.subprocess.PIPE,
     )
     service = Process(process, directory)
     try:
-        await service.logged("serving")
+        if ready:
+            await service.logged("serving")
         yield service
     finally:
         if process.returncode is None:
@@ -100,7 +100,9 @@ async def running(directory: Path, settings: dict[str, Any], *arguments: str) ->
         await service.end()
 
 
-_FRAME = re.compile(rb"(MSG|HMSG) \S+ 1(?: (\d+))? (\d+)\r\n|(PING)\r\n|(?:INFO|PONG|\+OK)[^\r]*\r\n|(-ERR[^\r]*)")
+_FRAME = re.compile(
+    rb"(MSG|HMSG) \S+ 1(?: (\d+))? (\d+)\r\n|(PING)\r\n|(?:INFO|PONG|\+OK)[^\r]*\r\n|(-ERR[^\r]*)"
+)
 
 
 class Flood:
@@ -123,7 +125,9 @@ class Flood:
         """Connects."""
         address = urlsplit(url)
         self._reader, self._writer = await asyncio.open_connection(address.hostname, address.port)
-        self._writer.write(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB flood.x 1\r\n')
+        self._writer.write(
+            b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB flood.x 1\r\n'
+        )
         await self._writer.drain()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -191,7 +195,9 @@ class Flood:
 
 
 @asynccontextmanager
-async def flooding(url: str, instance: str, ids: Callable[[int], str], window: int = 256) -> AsyncIterator[Flood]:
+async def flooding(
+    url: str, instance: str, ids: Callable[[int], str], window: int = 256
+) -> AsyncIterator[Flood]:
     """Load that has begun; at the end every get is accounted for."""
     flood = Flood(instance, ids, window)
     await flood.open(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -36,7 +37,10 @@ class Proxy:
             self._flowing[direction].set()
 
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=256 * 1024)
+        # A small window, as on a slow network: what is not handed on is not acknowledged for long.
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)
+        self._listener = await asyncio.start_server(self._accept, sock=listener, limit=128 * 1024)
         self.listens_on = int(self._listener.sockets[0].getsockname()[1])
         return self
 

@@ -39,7 +39,9 @@ def jwt(issuer: Key, subject: Key, name: str, nats: dict[str, Any]) -> str:
     """A NATS JWT, version 2 (ADR-14): what ``issuer`` says of ``subject``."""
     claims: dict[str, Any] = {"iat": 1_700_000_000, "iss": issuer.public, "name": name, "sub": subject.public}
     claims["nats"] = {**nats, "version": 2}
-    claims["jti"] = base64.b32encode(hashlib.sha256(json.dumps(claims).encode()).digest()).decode().rstrip("=")
+    claims["jti"] = (
+        base64.b32encode(hashlib.sha256(json.dumps(claims).encode()).digest()).decode().rstrip("=")
+    )
     head = _segment(json.dumps({"typ": "JWT", "alg": "ed25519-nkey"}).encode())
     text = f"{head}.{_segment(json.dumps(claims).encode())}"
     signature = nkeys.from_seed(bytearray(issuer.seed.encode())).sign(text.encode())
@@ -93,4 +95,6 @@ class Certificates:
         """The ``tls`` block of a server on loopback."""
         cert, key = self.issue("server", "127.0.0.1", "localhost")
         more = f'ca_file: "{self.ca_file}", verify: true' if mutual else ""
-        return [f'tls {{ cert_file: "{cert}", key_file: "{key}", {"handshake_first: true," * first} {more} }}']
+        return [
+            f'tls {{ cert_file: "{cert}", key_file: "{key}", {"handshake_first: true," * first} {more} }}'
+        ]

@@ -115,9 +115,7 @@ async def test_wrong_credentials_are_tried_on_and_told(
 
 
 # --- TLS
-@pytest.mark.parametrize(
-    ("mutual", "first"), [(False, False), (False, True), (True, False), (True, True)]
-)
+@pytest.mark.parametrize(("mutual", "first"), [(False, False), (False, True), (True, False), (True, True)])
 async def test_tls(
     mutual: bool, first: bool, certificates: Certificates, tmp_path: Path, store: Store, instance_name: str
 ) -> None:
@@ -240,9 +238,7 @@ async def test_the_other_server_of_a_cluster(
     leaving: str, cluster: list[NatsServer], store: Store, instance_name: str
 ) -> None:
     first, second = cluster
-    settings = settings_of(
-        first.url, store.uri, store.database, instance_name, coherence={"settle": 0.1}
-    )
+    settings = settings_of(first.url, store.uri, store.database, instance_name, coherence={"settle": 0.1})
     async with serving(settings) as service, connected(second.url) as peer:
         await _in_cluster(service)
         assert service.link.status().server == first.url
@@ -260,21 +256,24 @@ async def test_the_other_server_of_a_cluster(
 async def test_a_client_that_ended_for_good_is_replaced(
     end: str, own_nats: NatsServer, store: Store, instance_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Proxy(own_nats.port) as proxy, connected(own_nats.url) as peer:
-        async with serving(settings_of(proxy.url, store.uri, store.database, instance_name)) as service:
-            session = service.link._session
-            assert session is not None
-            if end == "error":
-                # A protocol error: the server says -ERR and closes, and so does nats-py.
-                session.client._transport.write(b"NONSENSE\r\n")  # type: ignore[union-attr]
-            elif end == "too large":
-                session.client._transport.write(b"PUB x 2000000\r\n")  # type: ignore[union-attr]
-            elif end == "read loop":
-                assert session.client._reading_task is not None
-                session.client._reading_task.cancel()
-            else:
-                monkeypatch.setattr(session.client, "_connect_command", lambda: json.loads("no JSON"))
-                proxy.cut()
-            await until(lambda: service.link._session is not session and back(service, 2))
-            assert (await ask(peer, instance_name))["statusCode"] == 200
-            assert service.link.status().fast_path
+    async with (
+        Proxy(own_nats.port) as proxy,
+        connected(own_nats.url) as peer,
+        serving(settings_of(proxy.url, store.uri, store.database, instance_name)) as service,
+    ):
+        session = service.link._session
+        assert session is not None
+        if end == "error":
+            # A protocol error: the server says -ERR and closes, and so does nats-py.
+            session.client._transport.write(b"NONSENSE\r\n")  # type: ignore[union-attr]
+        elif end == "too large":
+            session.client._transport.write(b"PUB x 2000000\r\n")  # type: ignore[union-attr]
+        elif end == "read loop":
+            assert session.client._reading_task is not None
+            session.client._reading_task.cancel()
+        else:
+            monkeypatch.setattr(session.client, "_connect_command", lambda: json.loads("no JSON"))
+            proxy.cut()
+        await until(lambda: service.link._session is not session and back(service, 2))
+        assert (await ask(peer, instance_name))["statusCode"] == 200
+        assert service.link.status().fast_path

@@ -73,7 +73,9 @@ async def test_a_nats_py_that_puts_its_own_transport_in_place(
     monkeypatch.setattr(internals, "set_transport", lambda client, transport: None)
     settings = settings_of(nats_server.url, store.uri, store.database, instance_name)
     async with serving(settings) as service:
-        await told(service, nats_server.url, instance_name, "nats-py put its own transport in the place of ours")
+        await told(
+            service, nats_server.url, instance_name, "nats-py put its own transport in the place of ours"
+        )
 
 
 @needs_rust

@@ -45,7 +45,7 @@ class Recorder(TcpTransport):
 
     async def read(self, buffer_size: int) -> bytes:
         self.reads += 1
-        data: bytes = await super().read(buffer_size)  # type: ignore[no-untyped-call]
+        data: bytes = await super().read(buffer_size)
         return data
 
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from nats.aio.msg import Msg
 
@@ -19,20 +18,17 @@ from kaa_epr.service import Service
 from tests.property.messages import Get
 from tests.property.support import needs_rust
 from tests.wire.harness import Store, ask, connected, count, serving, settings_of, until
+from tests.wire.procfs import rss
 from tests.wire.proxy import Proxy
 from tests.wire.secrets import Certificates
 
-pytestmark = needs_rust
+pytestmark = [needs_rust, pytest.mark.faults]
 MIB = 1024 * 1024
 LIMIT = MIB
 FEED = MIB + 64 * 1024
 """What one feed may add: FEED_OUTPUT_LIMIT, and the answer that crossed it."""
 ASKED = 4000
 """Answers of 30 kB: 120 MB, far beyond every buffer between."""
-
-
-def rss() -> int:
-    return int(psutil.Process().memory_info().rss)
 
 
 class Watch:
@@ -57,7 +53,7 @@ class Watch:
 async def behind_a_proxy(
     server: NatsServer, store: Store, instance: str, **nats: Any
 ) -> AsyncIterator[tuple[Service, Proxy]]:
-    """A service whose connection to the server the test can disturb, with an endpoint of 30 kB in its cache."""
+    """A service whose connection to the server the test can disturb, and an endpoint of 30 kB."""
     store.put("big", text="x" * 30_000)
     async with Proxy(server.port) as proxy:
         groups = {"nats": {"write_buffer_limit": LIMIT, **nats}}
@@ -123,77 +119,99 @@ async def test_a_server_that_does_not_read_stops_us_reading(
 ) -> None:
     """Nothing is lost, memory stays within the bound, all goes on when it reads again."""
     # Slow liveness: this is about memory, not about leaving.
-    async with behind_a_proxy(server, store, instance_name, ping_interval=60, **server.nats) as (service, proxy):
-        async with connected(server.url, **peer_options(service)) as peer:
-            assert (await ask(peer, instance_name, "big"))["statusCode"] == 200
-            requester, watch = Requester(), Watch(service)
-            proxy.stop_forwarding("to_server")
-            await requester.ask(peer, instance_name, ASKED)
-            await until(lambda: watch.buffer > LIMIT, "the write buffer fills")
-            await still(lambda: count(service, "answers_200"))
-            answered = count(service, "answers_200")
-            wire = service.link._session.fast._transport._wire  # type: ignore[union-attr]
-            assert not wire._reading
-            read = wire.bytes_read
-            await peer.flush()
-            assert (wire.bytes_read, count(service, "answers_200")) == (read, answered), "it reads no more"
-            assert answered < ASKED
-            assert watch.buffer <= (LIMIT + FEED) * (2 if server.nats else 1)
-            proxy.go_on()
-            await until(lambda: requester.got == ASKED, "everything is answered", 30)
-            watch.stop()
-            assert watch.grown < 48 * MIB, "the proxy's and the requester's buffers included"
-            assert service.link.stats().disconnects == 0
+    async with (
+        behind_a_proxy(server, store, instance_name, ping_interval=60, **server.nats) as (
+            service,
+            proxy,
+        ),
+        connected(server.url, **peer_options(service)) as peer,
+    ):
+        assert (await ask(peer, instance_name, "big"))["statusCode"] == 200
+        requester, watch = Requester(), Watch(service)
+        proxy.stop_forwarding("to_server")
+        await requester.ask(peer, instance_name, ASKED)
+        await until(lambda: watch.buffer > LIMIT, "the write buffer fills")
+        await still(lambda: count(service, "answers_200"))
+        answered = count(service, "answers_200")
+        session = service.link._session
+        wire = session.fast._transport._wire if session and session.fast._transport else None
+        assert wire is not None
+        assert not wire._reading
+        read = wire.bytes_read
+        await peer.flush()
+        assert (wire.bytes_read, count(service, "answers_200")) == (read, answered), "it reads no more"
+        assert answered < ASKED
+        assert watch.buffer <= (LIMIT + FEED) * (2 if server.nats else 1)
+        proxy.go_on()
+        await until(lambda: requester.got == ASKED, "everything is answered", 30)
+        watch.stop()
+        assert watch.grown < 48 * MIB, "the proxy's and the requester's buffers included"
+        assert service.link.stats().disconnects == 0
 
 
 async def test_slow_is_not_dead(server: Any, store: Store, instance_name: str) -> None:
     """While the peer takes bytes the connection stays, however long the buffer is full."""
-    async with behind_a_proxy(server, store, instance_name, ping_interval=0.2, **server.nats) as (service, proxy):
-        async with connected(server.url, **peer_options(service)) as peer:
-            await ask(peer, instance_name, "big")
-            proxy.throttle("to_server", 2 * MIB)
-            requester, begun = Requester(), time.monotonic()
-            await requester.ask(peer, instance_name, 400)
-            await until(lambda: requester.got >= 200, "half of it", 30)
-            assert time.monotonic() - begun > 6 * 0.2, "slow enough to be taken for dead"
-            proxy.throttle("to_server", 0)
-            await until(lambda: requester.got == 400, "all of it", 30)
-            assert service.link.stats().disconnects == 0
+    async with (
+        behind_a_proxy(server, store, instance_name, ping_interval=0.2, **server.nats) as (
+            service,
+            proxy,
+        ),
+        connected(server.url, **peer_options(service)) as peer,
+    ):
+        await ask(peer, instance_name, "big")
+        proxy.throttle("to_server", 2 * MIB)
+        requester, begun = Requester(), time.monotonic()
+        await requester.ask(peer, instance_name, 400)
+        await until(lambda: requester.got >= 200, "half of it", 30)
+        assert time.monotonic() - begun > 6 * 0.2, "slow enough to be taken for dead"
+        proxy.throttle("to_server", 0)
+        await until(lambda: requester.got == 400, "all of it", 30)
+        assert service.link.stats().disconnects == 0
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["idle", "full write buffer"])
 async def test_a_half_open_connection_is_left(
     full: bool, server: Any, store: Store, instance_name: str
 ) -> None:
-    async with behind_a_proxy(server, store, instance_name, ping_interval=0.3, **server.nats) as (service, proxy):
-        async with connected(server.url, **peer_options(service)) as peer:
-            await ask(peer, instance_name, "big")
-            if full:
-                proxy.stop_forwarding("to_server")
-                await Requester().ask(peer, instance_name, ASKED)
-                await until(lambda: service.link.stats().write_buffer_bytes > LIMIT)
-            proxy.stop_forwarding()
-            begun = time.monotonic()
-            await until(lambda: service.link.stats().disconnects == 1, "the connection is left")
-            assert time.monotonic() - begun < 3 * 0.3 + 0.5 + 1.0, "three looks, the abort, a busy machine"
-            proxy.go_on()
-            await until(lambda: service.link.stats().connects == 2 and service.link.status().hearing)
-            assert (await ask(peer, instance_name, "big"))["statusCode"] == 200
+    async with (
+        behind_a_proxy(server, store, instance_name, ping_interval=0.3, **server.nats) as (
+            service,
+            proxy,
+        ),
+        connected(server.url, **peer_options(service)) as peer,
+    ):
+        await ask(peer, instance_name, "big")
+        if full:
+            proxy.stop_forwarding("to_server")
+            await Requester().ask(peer, instance_name, ASKED)
+            await until(lambda: service.link.stats().write_buffer_bytes > LIMIT)
+        proxy.stop_forwarding()
+        begun = time.monotonic()
+        await until(lambda: service.link.stats().disconnects == 1, "the connection is left")
+        assert time.monotonic() - begun < 3 * 0.3 + 0.5 + 1.0, "three looks, the abort, a busy machine"
+        proxy.go_on()
+        await until(lambda: service.link.stats().connects == 2 and service.link.status().hearing)
+        assert (await ask(peer, instance_name, "big"))["statusCode"] == 200
 
 
 async def test_a_stop_does_not_wait_for_a_half_open_connection(
     server: Any, store: Store, instance_name: str
 ) -> None:
-    async with behind_a_proxy(server, store, instance_name, ping_interval=0.3, **server.nats) as (service, proxy):
-        async with connected(server.url, **peer_options(service)) as peer:
-            await ask(peer, instance_name, "big")
-            proxy.stop_forwarding("to_server")
-            await Requester().ask(peer, instance_name, ASKED)
-            await until(lambda: service.link.stats().write_buffer_bytes > LIMIT)
-            begun = time.monotonic()
-            await service.drain()
-            assert time.monotonic() - begun < 10
-            service.drain = _nothing  # type: ignore[method-assign]
+    async with (
+        behind_a_proxy(server, store, instance_name, ping_interval=0.3, **server.nats) as (
+            service,
+            proxy,
+        ),
+        connected(server.url, **peer_options(service)) as peer,
+    ):
+        await ask(peer, instance_name, "big")
+        proxy.stop_forwarding("to_server")
+        await Requester().ask(peer, instance_name, ASKED)
+        await until(lambda: service.link.stats().write_buffer_bytes > LIMIT)
+        begun = time.monotonic()
+        await service.drain()
+        assert time.monotonic() - begun < 10
+        service.drain = _nothing  # type: ignore[method-assign]
 
 
 async def _nothing() -> None:
@@ -208,7 +226,11 @@ async def held(
     """``number`` gets whose load ended while the connection to NATS was down; nothing is sent yet."""
     for one in range(number):
         store.put(f"h-{one}", text="x" * 30_000)
-    async with Proxy(nats_server.port) as wire, Proxy(mongod.port) as mongo, connected(nats_server.url) as peer:
+    async with (
+        Proxy(nats_server.port) as wire,
+        Proxy(mongod.port) as mongo,
+        connected(nats_server.url) as peer,
+    ):
         uri = f"mongodb://127.0.0.1:{mongo.listens_on}/?directConnection=true"
         settings = settings_of(wire.url, uri, store.database, instance, store={"timeout": 20}, **groups)
         async with serving(settings) as service:

@@ -113,8 +113,10 @@ async def test_an_overflow_of_an_event_subscription_empties_the_cache(
         await ask(peer, instance_name)
         session = service.link._session
         assert session is not None
-        (updates,) = (s for subject, s in session.subscriptions._made.items() if "metadata.updated" in subject)
-        updates._pending_queue._maxsize = 2
+        (updates,) = (
+            s for subject, s in session.subscriptions._made.items() if "metadata.updated" in subject
+        )
+        updates._pending_queue._maxsize = 2  # type: ignore[attr-defined]
         store.put("e-1", version=2)
         others = [publication(UPDATED, event_payload(Kind.METADATA_UPDATED, f"o-{n}")) for n in range(50)]
         lost = publication(UPDATED, event_payload(Kind.METADATA_UPDATED, "e-1"))
@@ -129,7 +131,7 @@ def permissions(denied: str) -> list[str]:
     """A server that refuses the service one subject, and its peer nothing."""
     deny = f'permissions: {{ subscribe: {{ deny: "{denied}" }} }}' if denied else ""
     return [
-        f'authorization {{ users: [ {{ user: s, password: s, {deny} }}, {{ user: peer, password: peer }} ] }}'
+        f"authorization {{ users: [ {{ user: s, password: s, {deny} }}, {{ user: peer, password: peer }} ] }}"
     ]
 
 
@@ -152,7 +154,7 @@ async def test_no_cache_without_ears(
         assert service.health.report().reasons["events"] is not None
         assert not service.link.stats().ears
         server.reload(permissions(""))
-        await until(lambda: service.link.ready.is_set())
+        await until(service.link.ready.is_set)
         async with connected(server.url, user="peer", password="peer") as peer:
             for _ in range(2):
                 assert (await ask(peer, instance_name))["statusCode"] == 200
@@ -186,7 +188,7 @@ async def test_a_refused_request_subscription_is_not_ready_and_tried_again(
         assert not service.link.ready.is_set()
         assert service.health.report().reasons["requests"] is not None
         server.reload(permissions(""))
-        await until(lambda: service.link.ready.is_set())
+        await until(service.link.ready.is_set)
         async with connected(server.url, user="peer", password="peer") as peer:
             assert (await ask(peer, instance_name))["statusCode"] == 200
     server.stop()

@@ -86,7 +86,10 @@ async def test_frames_split_at_any_byte(
             payload = Get(include=("n",)).encode()
             headers = {"traceparent": TRACE}
             answers = await asyncio.gather(
-                *(ask_raw(peer, instance_name, payload, headers=headers if i % 2 else None) for i in range(50))
+                *(
+                    ask_raw(peer, instance_name, payload, headers=headers if i % 2 else None)
+                    for i in range(50)
+                )
             )
             assert {response(answer.data)["payload"] for answer in answers} == {b'{"n":1}'}
             assert [answer.headers == headers for answer in answers] == [bool(i % 2) for i in range(50)]
@@ -96,17 +99,20 @@ async def test_frames_split_at_any_byte(
 async def test_a_connection_cut_in_the_middle_of_a_frame_begins_anew(
     nats_server: NatsServer, store: Store, instance_name: str
 ) -> None:
-    async with Proxy(nats_server.port) as proxy, connected(nats_server.url) as peer:
-        async with serving(settings_of(proxy.url, store.uri, store.database, instance_name)) as service:
-            proxy.piece = 5
-            half = asyncio.ensure_future(ask(peer, instance_name))
-            seen = proxy.to_client
-            await until(lambda: proxy.to_client >= seen + 20)
-            proxy.cut()
-            proxy.piece = None
-            await until(lambda: service.link.stats().connects == 2 and service.link.status().hearing)
-            assert (await ask(peer, instance_name))["statusCode"] == 200
-            half.cancel()
+    async with (
+        Proxy(nats_server.port) as proxy,
+        connected(nats_server.url) as peer,
+        serving(settings_of(proxy.url, store.uri, store.database, instance_name)) as service,
+    ):
+        proxy.piece = 5
+        half = asyncio.ensure_future(ask(peer, instance_name))
+        seen = proxy.to_client
+        await until(lambda: proxy.to_client >= seen + 20)
+        proxy.cut()
+        proxy.piece = None
+        await until(lambda: service.link.stats().connects == 2 and service.link.status().hearing)
+        assert (await ask(peer, instance_name))["statusCode"] == 200
+        half.cancel()
 
 
 async def test_large_requests_come_whole(

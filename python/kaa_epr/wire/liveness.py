@@ -1,9 +1,10 @@
 """Noticing a connection that looks alive and is not.
 
 With nats-py's defaults a half-open link goes unnoticed for minutes. Every ``interval`` we look whether
-anything moved: bytes read, or, while unsent bytes wait, bytes that the peer took (a full write buffer that
-drains is slow, not dead; without unsent bytes the peer's kernel takes our PING whether or not anybody reads
-it). When nothing moved a PING goes out; when nothing moved for one interval more, the connection is left.
+anything moved: bytes read, or, while bytes waited to be acknowledged, bytes that were (a full write buffer
+that drains is slow, not dead; when nothing waited, it is our PING that the peer's kernel acknowledges,
+whether or not anybody reads it). When nothing moved a PING goes out; when nothing moved for one interval
+more, the connection is left.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class _Look:
 
     read: int
     sent: int
-    unsent: int
+    """Acknowledged by the peer."""
+    waiting: int
 
 
 class Liveness:
@@ -56,18 +58,18 @@ class Liveness:
         if now.read != last.read:
             self._last = now
             return True
-        self._last = _Look(now.read, max(now.sent, last.sent), now.unsent)
-        return last.unsent > 0 and now.sent > last.sent
+        self._last = _Look(now.read, max(now.sent, last.sent), now.waiting)
+        return last.waiting > 0 and now.sent > last.sent
 
     def _look(self) -> _Look:
         moved = self._session.fast.movement()
         if moved is not None:
-            return _Look(moved.read, moved.sent, moved.unsent)
+            return _Look(moved.read, moved.written - moved.waiting, moved.waiting)
         client = self._session.client
         read = client.stats["in_msgs"] + internals.pongs_received(client)
         transport = internals.socket_transport(client)
         if transport is None:
             return _Look(read, 0, 0)
         # What was written in all is not known here: what waits becomes less when more is taken than written.
-        unsent = transport.get_write_buffer_size()
-        return _Look(read, -unsent - kernel_unsent(transport), unsent)
+        waiting = transport.get_write_buffer_size() + kernel_unsent(transport)
+        return _Look(read, -waiting, waiting)

@@ -1,7 +1,7 @@
 """One connection's bytes, both ways: chunks in to the engine, its answers out, under flow control.
 
 Bounds: answers are made only while the write buffer is below ``write_limit``, so it holds that and one feed's
-output, or the held answers of a reconnect; over TLS twice that, since uvloop keeps as much encrypted below it.
+output, or the held answers of a reconnect; over TLS twice that, since uvloop keeps as much encrypted below.
 Reading stops above it and while nats-py has more than ``INBOX_LIMIT`` bytes unread. The event loop may still
 deliver what it had received before (one buffer).
 """
@@ -207,14 +207,18 @@ class Wire(asyncio.Protocol):
     # --- liveness -------------------------------------------------------------------------------------------
     @property
     def unsent(self) -> int:
-        """Bytes that the kernel has not taken."""
+        """Bytes in the write buffer: the kernel has not taken them."""
         return sum(one.get_write_buffer_size() for one in (self.transport, self._below) if one is not None)
 
     @property
-    def sent(self) -> int:
-        """Bytes written that the peer's kernel has acknowledged (under TLS off by its framing)."""
-        waiting = 0 if self.transport is None else kernel_unsent(self.transport)
-        return self._bytes_written - self.unsent - waiting
+    def waiting(self) -> int:
+        """Bytes that the peer has not acknowledged, in the write buffer or with the kernel."""
+        return self.unsent + (0 if self.transport is None else kernel_unsent(self.transport))
+
+    @property
+    def written(self) -> int:
+        """Bytes written since the connection began."""
+        return self._bytes_written
 
     def _end(self) -> None:
         self.eof = True

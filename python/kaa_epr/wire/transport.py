@@ -48,10 +48,12 @@ class Movement:
     """What has moved on a transport's connections since it was made. Bytes."""
 
     read: int = 0
-    sent: int = 0
-    """Written, and taken by the peer; meaningless as a sign of life while ``unsent`` is 0."""
+    written: int = 0
+    """On the connection that there is now."""
+    waiting: int = 0
+    """Written, and not acknowledged by the peer (over TLS counted with its framing)."""
     unsent: int = 0
-    """Written, and not taken by the kernel."""
+    """Written, and not even taken by the kernel."""
 
 
 class FastTransport(TcpTransport):
@@ -224,4 +226,4 @@ class FastTransport(TcpTransport):
         wire = self._wire
         if wire is None:
             return Movement(read=self._read_before)
-        return Movement(read=self._read_before + wire.bytes_read, sent=wire.sent, unsent=wire.unsent)
+        return Movement(self._read_before + wire.bytes_read, wire.written, wire.waiting, wire.unsent)

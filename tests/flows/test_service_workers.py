@@ -1,0 +1,113 @@
+"""``--workers``: several processes of one queue group under one parent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.client import Client as NatsClient
+
+from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.wire.services_api import service_name
+from tests.wire.harness import Store, ask, connected, settings_of, until
+from tests.wire.process import Process, flooding, running
+from tests.wire.procfs import alive, children
+
+
+@pytest.fixture
+def store(mongod: MongoServer, mongo_database: str) -> Iterator[Store]:
+    made = Store(mongod.uri, mongo_database)
+    for number in range(10):
+        made.put(f"e-{number}", model="m1")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def settings(nats_server: NatsServer, store: Store, instance_name: str) -> dict[str, Any]:
+    return settings_of(nats_server.url, store.uri, store.database, instance_name, workers=2)
+
+
+def workers_of(parent: Process) -> set[int]:
+    """The worker processes, without multiprocessing's own helper."""
+    return children(parent.pid, "spawn_main")
+
+
+async def served(peer: NatsClient, instance: str) -> list[int]:
+    """How many requests each replica that answers has counted."""
+    inbox = peer.new_inbox()
+    replies = await peer.subscribe(inbox)
+    await peer.publish(f"$SRV.STATS.{service_name(instance)}", reply=inbox)
+    said = [json.loads((await replies.next_msg(timeout=10)).data) for _ in range(2)]
+    await replies.unsubscribe()
+    return [one["endpoints"][0]["num_requests"] for one in said]
+
+
+async def test_each_get_is_answered_once(
+    settings: dict[str, Any], nats_server: NatsServer, instance_name: str, tmp_path: Path
+) -> None:
+    async with running(tmp_path, settings) as parent, connected(nats_server.url) as peer:
+        await until(parent.ready_file.exists, "all are ready")
+        assert parent.ready["pid"] == parent.pid
+        assert len(workers_of(parent)) == 2
+        answers = await asyncio.gather(*(ask(peer, instance_name, f"e-{n % 10}") for n in range(400)))
+        assert {one["statusCode"] for one in answers} == {200}
+        counts = await served(peer, instance_name)
+        assert sum(counts) == 400
+        assert min(counts) > 0, "both take their share"
+        parent.config_file.write_text("nats: {colour: red}\n")
+        parent.signal(signal.SIGHUP)
+        await parent.logged("reload refused")
+        assert sum(await served(peer, instance_name)) == 400, "all goes on"
+        assert await parent.stop() == 0
+
+
+async def test_one_that_is_killed_is_started_again(
+    settings: dict[str, Any], nats_server: NatsServer, instance_name: str, tmp_path: Path
+) -> None:
+    """And afterwards neither a reload nor the stop loses a get."""
+    async with running(tmp_path, settings) as parent:
+        await until(parent.ready_file.exists)
+        first, second = workers_of(parent)
+        os.kill(first, signal.SIGKILL)
+        await parent.logged("worker ended by itself")
+        await parent.logged("serving", 3)
+        pids = workers_of(parent)
+        assert second in pids
+        assert first not in pids
+        assert len(pids) == 2
+        async with flooding(nats_server.url, instance_name, lambda number: f"e-{number % 10}") as flood:
+            await flood.more(1000)
+            parent.signal(signal.SIGHUP)
+            await parent.logged("reloaded", 2)
+            await flood.more(1000)
+            assert flood.refused == 0
+            assert await parent.stop() == 0
+            await flood.finish()
+        assert flood.sent == flood.answered + flood.refused
+
+
+async def test_workers_end_with_their_parent(settings: dict[str, Any], tmp_path: Path) -> None:
+    async with running(tmp_path, settings) as parent:
+        await until(parent.ready_file.exists)
+        workers = workers_of(parent)
+        assert len(workers) == 2
+        parent.signal(signal.SIGKILL)
+        await until(lambda: not any(map(alive, workers)), "they drain and end")
+
+
+async def test_what_keeps_a_worker_from_starting_ends_all(
+    settings: dict[str, Any], nats_server: NatsServer, tmp_path: Path
+) -> None:
+    """The management port of the second worker is the nats-server's."""
+    settings["management"] = {"enabled": True, "port": nats_server.port - 1}
+    async with running(tmp_path, settings, ready=False) as parent:
+        await parent.logged("worker did not start")
+        assert await parent.end() == 1
+        assert not parent.ready_file.exists()
