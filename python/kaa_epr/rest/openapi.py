@@ -189,17 +189,17 @@ def _schemas(rules: Rules) -> dict[str, Any]:
         "AppVersionName": version_name,
         "AppVersion": _object(("name",), name=text, registeredDate=date),
         "MetadataValue": {
+            "description": "Any JSON value. A number without fraction and exponent must fit into 64 bits, "
+            "which JSON Schema cannot say: to it 1e48 is an integer too.",
             "anyOf": [
-                {"type": ["null", "boolean", "string"]},
-                {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-                {"type": "number", "not": {"type": "integer"}},
+                {"type": ["null", "boolean", "string", "number"]},
                 {"type": "array", "items": _reference("MetadataValue")},
                 {
                     "type": "object",
                     "propertyNames": {"pattern": r"^[^\u0000]*$"},
                     "additionalProperties": _reference("MetadataValue"),
                 },
-            ]
+            ],
         },
         "StoredValue": {"description": "Any JSON value."},
         "Metadata": metadata,

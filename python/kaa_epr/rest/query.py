@@ -107,13 +107,7 @@ METADATA_FILTER: Final = Parameter(
     {
         "type": "object",
         "maxProperties": 16,
-        "additionalProperties": {
-            "anyOf": [
-                {"type": ["string", "boolean", "null"]},
-                {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-                {"type": "number", "not": {"type": "integer"}},
-            ]
-        },
+        "additionalProperties": {"type": ["string", "boolean", "null", "number"]},
     },
     'Only endpoints whose metadata has these values, such as `{"model": "SM-200"}`; 27 and 27.0 are equal.',
     is_json=True,

@@ -1,0 +1,59 @@
+"""schemathesis against the running service: the OpenAPI document and the answers do not contradict."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import httpx
+import pytest
+
+from kaa_epr.embedded import MongoServer, NatsServer
+from tests.conftest import SEED
+from tests.flows.register_support import register_settings, serving
+
+pytest.importorskip("schemathesis", reason="in the extra `dev`, where there is one for this platform")
+
+SECONDS = 60
+ARGUMENTS = (
+    "--checks=all",
+    # Tokens are off here. What was made up may well be refused: by 412, or for an integer of over 64 bits, which
+    # JSON Schema cannot tell from a double.
+    "--exclude-checks=ignored_auth,positive_data_acceptance",
+    "--max-examples=25",
+    "--request-timeout=20",
+    "--generation-database=none",
+    "--phases=examples,coverage,fuzzing",
+    "--no-color",
+    f"--max-time={SECONDS}",
+    f"--seed={SEED}",
+)
+
+
+@pytest.mark.slow
+async def test_no_contradiction(
+    nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str
+) -> None:
+    settings = register_settings(nats_server.url, mongod.uri, instance_name, mongo_database)
+    async with serving(settings) as service:
+        assert service.register is not None
+        base = f"{service.register.url}/api/v1"
+        async with httpx.AsyncClient() as http:
+            for n in range(3):
+                body = {"endpointId": f"e-{n}", "appVersion": {"name": "app-v1"}, "metadata": {"a": n}}
+                assert (await http.post(f"{base}/endpoints", json=body)).status_code == 201
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "run",
+            f"{base}/openapi.json",
+            f"--url={base}",
+            *ARGUMENTS,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=os.environ | {"COLUMNS": "160"},
+        )
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()[-8000:]
