@@ -18,8 +18,8 @@ pytest.importorskip("schemathesis", reason="in the extra `dev`, where there is o
 SECONDS = 60
 ARGUMENTS = (
     "--checks=all",
-    # Tokens are off here. What was made up may well be refused: by 412, or for an integer of over 64 bits, which
-    # JSON Schema cannot tell from a double.
+    # Tokens are off here. What was made up may be refused: by 412, or for an integer of over 64 bits, which JSON
+    # Schema cannot tell from a double.
     "--exclude-checks=ignored_auth,positive_data_acceptance",
     "--max-examples=25",
     "--request-timeout=20",
