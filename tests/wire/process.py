@@ -58,7 +58,7 @@ class Process:
         def lines() -> list[dict[str, Any]]:
             return [line for line in self.log if event in line.get("event", "")]
 
-        async with asyncio.timeout(DEADLINE), self._heard:
+        async with asyncio.timeout(2 * DEADLINE), self._heard:
             await self._heard.wait_for(lambda: len(lines()) >= times)
         return lines()[times - 1]
 

@@ -121,6 +121,8 @@ class Link:
 
     async def _end(self, session: Session) -> None:
         self._session = None
+        # First of all: what is answered from now on would be written to a connection that is closing.
+        self._engine.link_down()
         try:
             await session.close()
         except (nats_errors.Error, OSError) as error:
@@ -130,7 +132,6 @@ class Link:
         self._past.disconnects += session.disconnects
         self._past.bytes_read += session.bytes_read
         session.fast.unbind_all()
-        self._engine.link_down()
 
     def _changed(self) -> None:
         if self._session is not None and self._session.answering:

@@ -218,6 +218,8 @@ class Session:
             await self.flush()
         except (nats_errors.Error, OSError) as error:
             _log.info("nats server closed the connection first", error=str(error))
+        # Answers from now on are for the next connection.
+        self._engine.link_down()
         await self.client.force_reconnect()
 
     # --- liveness -------------------------------------------------------------------------------------------
