@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-from starlette.types import ASGIApp
-
 import kaa_epr
 from kaa_epr.changes.applications import Applications
 from kaa_epr.changes.batch import Parts, PipelineLimits
@@ -25,7 +23,7 @@ from kaa_epr.rest.app import Limits, create_app
 from kaa_epr.rest.auth import Authenticator
 from kaa_epr.rest.handlers import Handlers
 from kaa_epr.rest.openapi import create_document
-from kaa_epr.rest.server import RestServer
+from kaa_epr.rest.server import App, RestServer
 from kaa_epr.store.errors import StoreError, StoreTimeout, StoreUnavailable
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
@@ -111,7 +109,7 @@ class Register:
         self._tasks.start()
         await self._server.start()
 
-    def _app(self) -> ASGIApp:
+    def _app(self) -> App:
         settings = self._settings
         secured = settings.security.enabled
         return create_app(

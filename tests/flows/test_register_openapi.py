@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,13 +14,12 @@ from kaa_epr.embedded import MongoServer, NatsServer
 from tests.conftest import SEED
 from tests.flows.register_support import register_settings, serving
 
-pytest.importorskip("schemathesis", reason="in the extra `dev`, where there is one for this platform")
 
 SECONDS = 60
 ARGUMENTS = (
     "--checks=all",
-    # Tokens are off here. What was made up may be refused: by 412, or for an integer of over 64 bits, which JSON
-    # Schema cannot tell from a double.
+    # Tokens are off here. What was made up may be refused: by 412, or for an integer of over 64 bits, which
+    # JSON Schema cannot tell from a double.
     "--exclude-checks=ignored_auth,positive_data_acceptance",
     "--max-examples=25",
     "--request-timeout=20",
@@ -33,7 +33,7 @@ ARGUMENTS = (
 
 @pytest.mark.slow
 async def test_no_contradiction(
-    nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str
+    nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str, tmp_path: Path
 ) -> None:
     settings = register_settings(nats_server.url, mongod.uri, instance_name, mongo_database)
     async with serving(settings) as service:
@@ -53,6 +53,7 @@ async def test_no_contradiction(
             *ARGUMENTS,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            cwd=tmp_path,
             env=os.environ | {"COLUMNS": "160"},
         )
         output, _ = await process.communicate()

@@ -18,6 +18,7 @@ from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.state import EndpointState, absent, decode_state
 from kaa_epr.events.publisher import Publisher, PublishFailed
 from kaa_epr.log import get_logger
+from kaa_epr.store import conditional
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import RegisterStore
 from kaa_epr.store.transfer.planning import by_id
@@ -88,9 +89,9 @@ class Queue(Protocol):
         """They found no room in their endpoint's outbox."""
 
 
-def new_claim_id() -> str:
-    """Tells one claim on an outbox from all others."""
-    return secrets.token_hex(12)
+def new_claim(owner: str) -> conditional.Claim:
+    """A claim on outboxes that nobody made before."""
+    return conditional.Claim(owner, secrets.token_hex(12))
 
 
 class Batch:
@@ -101,7 +102,7 @@ class Batch:
         self._queue = queue
         self._items = items
         self._limits = parts.limits
-        self._claim_id = new_claim_id()
+        self._claim = new_claim(parts.replica_id)
 
     async def run(self) -> None:
         """All stages; every command is settled or waits again afterwards."""
@@ -169,8 +170,7 @@ class Batch:
 
     async def _write(self, plans: list[Plan]) -> list[Plan]:
         """The plans that are stored now; races wait again, what the server refused is told."""
-        owner = self._p.replica_id
-        writes = [writing.change(p.old, p.new, p.events, owner, self._claim_id) for p in plans]
+        writes = [writing.change(p.old, p.new, p.events, self._claim) for p in plans]
         try:
             outcome = await self._p.store.write(writes, self._limits.store_timeout)
         except StoreError:
@@ -182,10 +182,10 @@ class Batch:
         failed = {failure.position: failure for failure in outcome.failures}
         for position, failure in failed.items():
             made = plans[position]
-            if writing.is_race(failure):
+            if conditional.is_race(failure):
                 self._p.stats.races += 1
                 self._queue.again(made.items(), "Others keep changing the endpoint")
-            elif writing.is_taken_token(failure) and len(made.outcomes) > 1:
+            elif conditional.is_taken_token(failure) and len(made.outcomes) > 1:
                 self._single_out(made, writing.refusal(failure))
             else:
                 made.refuse(writing.refusal(failure))
@@ -219,7 +219,7 @@ class Batch:
     async def _clear(self, written: list[Plan]) -> None:
         ids = [made.old.id for made in written]
         try:
-            await self._p.store.write([writing.clear(ids, self._claim_id)], self._limits.store_timeout)
+            await self._p.store.write([conditional.clear(ids, self._claim)], self._limits.store_timeout)
         except StoreError as error:
             # They will be published once more.
             _log.warning("published events could not be taken out of their outboxes", error=str(error))

@@ -13,9 +13,8 @@ from bson.errors import BSONError
 
 from kaa_epr.changes.errors import Unusable
 from kaa_epr.changes.values import DECODING
+from kaa_epr.store.conditional import CLAIM, OUTBOX
 
-OUTBOX: Final = "outbox"
-CLAIM: Final = "outbox_claim"
 _OWN: Final = frozenset({"_id", "version", "deleted_at", OUTBOX, CLAIM})
 """What a tombstone keeps."""
 
@@ -81,7 +80,7 @@ def decode_state(document: bytes) -> EndpointState:
         metadata_updated_at=_date(fields, "metadata_updated_at"),
         app_version_registered_at=_date(fields, "app_version_registered_at"),
         registration=_text(fields, "registration"),
-        pending=bool(fields.get(OUTBOX)),
+        pending=OUTBOX in fields,
         stored_version=fields.get("version"),
         others=tuple(name for name in fields if name not in _FIELDS and name not in _OWN),
     )

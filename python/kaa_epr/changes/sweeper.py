@@ -11,11 +11,11 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from kaa_epr.changes import writing
-from kaa_epr.changes.batch import Parts, new_claim_id
+from kaa_epr.changes.batch import Parts, new_claim
 from kaa_epr.events.outgoing import OutgoingEvent
 from kaa_epr.events.publisher import PublishFailed
 from kaa_epr.log import Repeats, get_logger
+from kaa_epr.store import conditional
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import Outbox
 
@@ -83,23 +83,23 @@ class Sweeper:
         limits = p.limits
         found = await p.store.outboxes(p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout)
         wanted = [outbox for outbox in found if outbox.endpoint_id not in self._busy]
-        claim_id = new_claim_id()
-        taken = await self._take_over(wanted, claim_id)
+        claim = new_claim(p.replica_id)
+        taken = await self._take_over(wanted, claim)
         events = [event for outbox in taken for event in self._events(outbox)]
         if not taken:
             return 0
         await p.publisher.publish(events)
         ids = [outbox.endpoint_id for outbox in taken]
-        await p.store.write([writing.clear(ids, claim_id)], limits.store_timeout)
+        await p.store.write([conditional.clear(ids, claim)], limits.store_timeout)
         self.published += len(taken)
         _log.info("published what was left behind", endpoints=len(taken), events=len(events))
         return len(found)
 
-    async def _take_over(self, outboxes: Sequence[Outbox], claim_id: str) -> list[Outbox]:
+    async def _take_over(self, outboxes: Sequence[Outbox], claim: conditional.Claim) -> list[Outbox]:
         if not outboxes:
             return []
         p = self._parts
-        writes = [writing.take_over(o.endpoint_id, o.claim_id, p.replica_id, claim_id) for o in outboxes]
+        writes = [conditional.take_over(o.endpoint_id, o.claim_id, claim) for o in outboxes]
         outcome = await p.store.write(writes, p.limits.store_timeout)
         lost = {failure.position for failure in outcome.failures}
         return [outbox for position, outbox in enumerate(outboxes) if position not in lost]

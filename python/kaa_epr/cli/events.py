@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,9 +14,8 @@ from kaa_epr.cli import options
 from kaa_epr.cli.console import people
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
-
     from kaa_epr.config.settings import Settings
+    from kaa_epr.wire.listening import Heard
 
 
 def events(
@@ -47,35 +47,33 @@ def events(
 
 
 async def _listen(settings: Settings, originator: str, count: int | None) -> None:
-    import nats as nats_py
-
     from kaa_epr.events import subjects
-    from kaa_epr.wire.flushing import confirmed_flush
-    from kaa_epr.wire.options import connect_options
+    from kaa_epr.wire.listening import listen
 
-    client = await nats_py.connect(**connect_options(settings.nats, "kaa-epr events"))
-    subscription = await client.subscribe(subjects.event(originator, "endpoint", "*", "*"))
-    await confirmed_flush(client)
-    people().print(f"listening to {subscription.subject}")
+    subject = subjects.event(originator, "endpoint", "*", "*")
+    messages = listen(settings.nats, "kaa-epr events", subject)
     left = count
-    async for message in subscription.messages:
-        sys.stdout.write(json.dumps(_decoded(message), ensure_ascii=False) + "\n")
-        sys.stdout.flush()
-        left = None if left is None else left - 1
-        if left == 0:
-            break
-    await client.close()
+    async with aclosing(messages):
+        async for message in messages:
+            if message is None:
+                people().print(f"listening to {subject}", markup=False)
+                continue
+            sys.stdout.write(json.dumps(_decoded(message), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+            left = None if left is None else left - 1
+            if left == 0:
+                return
 
 
-def _decoded(message: Msg) -> dict[str, Any]:
+def _decoded(message: Heard) -> dict[str, Any]:
     from kaa_epr.errors import KaaEprError
     from kaa_epr.events.decode import decode_message
 
     line: dict[str, Any] = {"subject": message.subject}
     if message.headers:
-        line["headers"] = dict(message.headers)
+        line["headers"] = message.headers
     try:
-        decoded = decode_message(message.data, subject=message.subject)
+        decoded = decode_message(message.payload, subject=message.subject)
     except KaaEprError as error:
         return line | {"undecodable": str(error)}
     return line | {"kind": decoded.kind, "message": decoded.fields}

@@ -91,9 +91,9 @@ class Handlers:
         """Row 1."""
         body = validated(RegisterBody, call.body)
         self._rules.check_metadata(body.metadata)
-        endpoint_id = body.endpointId or str(uuid.uuid4())
-        token = body.endpointToken or new_token()
-        version = body.appVersion.name
+        endpoint_id = body.endpoint_id or str(uuid.uuid4())
+        token = body.endpoint_token or new_token()
+        version = body.app_version.name
         command = Register(self._endpoints.applications.of_version(version), version, token, body.metadata)
         outcome = await self._endpoints.change(endpoint_id, command, call.correlation_id)
         place = f"{_base(call.request)}/endpoints/{quote(endpoint_id)}"
@@ -211,11 +211,11 @@ class Handlers:
         body = validated(BatchBody, call.body)
         for index, item in enumerate(body.endpoints):
             self._check_item(f"endpoints.{index}", item.metadata)
-        version = body.appVersion.name
+        version = body.app_version.name
         application = self._endpoints.applications.of_version(version)
         items = [
             NewEndpoint(
-                item.endpointId or str(uuid.uuid4()), item.endpointToken or new_token(), item.metadata
+                item.endpoint_id or str(uuid.uuid4()), item.endpoint_token or new_token(), item.metadata
             )
             for item in body.endpoints
         ]

@@ -5,23 +5,25 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from kaa_epr.changes.errors import Invalid
 
 ID_PATTERN: Final = r"^[a-zA-Z0-9._~-]+$"
-TOKEN_PATTERN: Final = r"^[^+#/.\x00]+$"  # noqa: S105 - the pattern of one
 VERSION_PATTERN: Final = r"^[a-z0-9_-]+$"
 MAX_ID: Final = 256
 MAX_TOKEN: Final = 256
 MAX_NAME: Final = 255
 
 EndpointId = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID)]
-EndpointToken = Annotated[str, Field(pattern=TOKEN_PATTERN, max_length=MAX_TOKEN)]
+EndpointToken = Annotated[str, Field(pattern=r"^[^+#/.\x00]+$", max_length=MAX_TOKEN)]
 Metadata = dict[str, Any]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", strict=True, hide_input_in_errors=True
+    )
 
 
 class AppVersionBody(_Body):
@@ -33,24 +35,24 @@ class AppVersionBody(_Body):
 class RegisterBody(_Body):
     """Row 1: one endpoint; ID and token are made where they are not given."""
 
-    appVersion: AppVersionBody  # noqa: N815 - names of the interface
+    app_version: AppVersionBody
     metadata: Metadata = Field(default_factory=dict)
-    endpointToken: EndpointToken | None = None  # noqa: N815
-    endpointId: EndpointId | None = None  # noqa: N815
+    endpoint_token: EndpointToken | None = None
+    endpoint_id: EndpointId | None = None
 
 
 class BatchItem(_Body):
     """One endpoint of a batch."""
 
     metadata: Metadata
-    endpointToken: EndpointToken | None = None  # noqa: N815
-    endpointId: EndpointId | None = None  # noqa: N815
+    endpoint_token: EndpointToken | None = None
+    endpoint_id: EndpointId | None = None
 
 
 class BatchBody(_Body):
     """Row 5: endpoints of one application version."""
 
-    appVersion: AppVersionBody  # noqa: N815
+    app_version: AppVersionBody
     endpoints: Annotated[list[BatchItem], Field(min_length=1, max_length=1000)]
 
 

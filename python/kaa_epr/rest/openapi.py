@@ -9,6 +9,7 @@ from kaa_epr.rest import models
 from kaa_epr.rest.http import JSON
 from kaa_epr.rest.operations import OPERATIONS, Operation
 from kaa_epr.rest.query import Parameter
+from kaa_epr.rest.schemas import reference, schemas
 
 _REASONS: Final = {
     200: "Done.",
@@ -49,7 +50,7 @@ def create_document(version: str, rules: Rules, *, secured: bool) -> dict[str, A
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
             operation, secured=secured
         )
-    components: dict[str, Any] = {"schemas": _schemas(rules)}
+    components: dict[str, Any] = {"schemas": schemas(rules)}
     if secured:
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
@@ -80,15 +81,11 @@ def _operation(operation: Operation, *, secured: bool) -> dict[str, Any]:
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,
-            "content": {operation.media_type: {"schema": _reference(operation.body)}},
+            "content": {operation.media_type: {"schema": reference(operation.body)}},
         }
     if secured:
         described["security"] = [{"bearer": []}]
     return described
-
-
-def _reference(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _path(path: str) -> list[dict[str, Any]]:
@@ -128,7 +125,7 @@ def _responses(operation: Operation, *, secured: bool) -> dict[str, Any]:
         "headers": {"Correlation-ID": _CORRELATION},
     }
     if operation.answer is not None:
-        success["content"] = {JSON: {"schema": _reference(operation.answer)}}
+        success["content"] = {JSON: {"schema": reference(operation.answer)}}
     if (operation.conditional and operation.method != "DELETE") or operation.success == 201:
         success["headers"]["ETag"] = _ETAG
     if operation.success in (201, 202):
@@ -149,119 +146,6 @@ def _responses(operation: Operation, *, secured: bool) -> dict[str, Any]:
         responses[str(status)] = {
             "description": _REASONS[status],
             "headers": {"Correlation-ID": _CORRELATION},
-            "content": {JSON: {"schema": _reference("Error")}},
+            "content": {JSON: {"schema": reference("Error")}},
         }
     return responses
-
-
-def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "required": list(required), "properties": properties}
-
-
-def _closed(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
-    return {**_object(required, **properties), "additionalProperties": False}
-
-
-def _schemas(rules: Rules) -> dict[str, Any]:
-    text = {"type": "string"}
-    date = {"type": "string", "format": "date-time"}
-    count = {"type": "integer", "minimum": 0}
-    endpoint_id = {"type": "string", "pattern": models.ID_PATTERN, "maxLength": models.MAX_ID}
-    token = {"type": "string", "pattern": r"^[^+#/.\u0000]+$", "maxLength": models.MAX_TOKEN}
-    key = {"type": "string", "minLength": 1, "maxLength": rules.max_key_length, "pattern": r"^[^\u0000]+$"}
-    if rules.key_pattern is not None:
-        key["allOf"] = [{"pattern": f"^(?:{rules.key_pattern.pattern})$"}]
-    optional = {
-        "endpointToken": {"anyOf": [token, {"type": "null"}]},
-        "endpointId": {"anyOf": [endpoint_id, {"type": "null"}]},
-    }
-    version_name = _closed(
-        ("name",), name={"type": "string", "pattern": models.VERSION_PATTERN, "maxLength": models.MAX_NAME}
-    )
-    metadata = {
-        "type": "object",
-        "maxProperties": rules.max_keys,
-        "propertyNames": key,
-        "additionalProperties": _reference("MetadataValue"),
-    }
-    return {
-        "Error": _object(("message",), message=text),
-        "AppVersionName": version_name,
-        "AppVersion": _object(("name",), name=text, registeredDate=date),
-        "MetadataValue": {
-            "description": "Any JSON value. A number without fraction and exponent must fit into 64 bits, "
-            "which JSON Schema cannot say: to it 1e48 is an integer too.",
-            "anyOf": [
-                {"type": ["null", "boolean", "string", "number"]},
-                {"type": "array", "items": _reference("MetadataValue")},
-                {
-                    "type": "object",
-                    "propertyNames": {"pattern": r"^[^\u0000]*$"},
-                    "additionalProperties": _reference("MetadataValue"),
-                },
-            ],
-        },
-        "StoredValue": {"description": "Any JSON value."},
-        "Metadata": metadata,
-        "Registration": _closed(
-            ("appVersion",),
-            appVersion=_reference("AppVersionName"),
-            metadata=_reference("Metadata"),
-            **optional,
-        ),
-        "RegisteredEndpoint": _object(
-            ("token", "status", "endpointId"),
-            token=text,
-            status={"type": "string", "enum": ["Active", "Inactive"]},
-            endpointId=text,
-        ),
-        "Endpoint": _object(
-            ("endpointId",),
-            endpointId=text,
-            createdDate=date,
-            appVersion=_reference("AppVersion"),
-            metadata={"type": "object"},
-            metadataUpdatedDate=date,
-            endpointToken=text,
-        ),
-        "EndpointPage": _object(
-            ("content", "totalElements"),
-            content={"type": "array", "items": _reference("Endpoint")},
-            totalElements=count,
-        ),
-        "BatchRegistration": _closed(
-            ("appVersion", "endpoints"),
-            appVersion=_reference("AppVersionName"),
-            endpoints={
-                "type": "array",
-                "minItems": 1,
-                "maxItems": 1000,
-                "items": _closed(("metadata",), metadata=_reference("Metadata"), **optional),
-            },
-        ),
-        "TaskReference": _object(("taskId",), taskId=text),
-        "BatchStatus": _object(
-            ("finished", "createdCount", "failedCount", "created", "failed"),
-            finished={"type": "boolean"},
-            createdCount=count,
-            failedCount=count,
-            created={"type": "array", "items": {"type": "object"}},
-            failed={"type": "array", "items": {"type": "object"}},
-        ),
-        "JsonPatch": {"type": "array", "maxItems": 10_000, "items": _patch_operation()},
-        "KeyList": {"type": "array", "items": text},
-        "KeysByVersion": {"type": "object", "additionalProperties": {"type": "array", "items": text}},
-    }
-
-
-def _patch_operation() -> dict[str, Any]:
-    pointer = {"type": "string", "pattern": "^(/([^/~]|~[01])*)*$"}
-    with_value = {
-        **_object(("op", "path", "value"), path=pointer, value=_reference("MetadataValue")),
-    }
-    with_value["properties"]["op"] = {"enum": ["add", "replace", "test"]}
-    remove = _object(("op", "path"), path=pointer)
-    remove["properties"]["op"] = {"const": "remove"}
-    with_from = _object(("op", "path", "from"), path=pointer)
-    with_from["properties"] |= {"op": {"enum": ["move", "copy"]}, "from": pointer}
-    return {"anyOf": [with_value, remove, with_from]}

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,6 +14,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kaa_epr.config.register import RestSettings
 from kaa_epr.errors import KaaEprError
+
+App: TypeAlias = ASGIApp
+"""What is served."""
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 """Request line and headers: a key of the longest kind, percent-encoded, and a token; more is answered 400."""
@@ -91,7 +94,7 @@ class _Server(uvicorn.Server):
 class RestServer:
     """``start`` and ``stop`` once each, on the same loop."""
 
-    def __init__(self, app: ASGIApp, settings: RestSettings, *, shared: bool) -> None:
+    def __init__(self, app: App, settings: RestSettings, *, shared: bool) -> None:
         """``shared``: several workers listen on the port."""
         self._app = app
         self._settings = settings
