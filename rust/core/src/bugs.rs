@@ -9,8 +9,8 @@ pub enum Bug {
     EventsVoidNoLoads,
     /// Rule 2: gets that come after an event wait for a load that began before it.
     GetsJoinVoidLoads,
-    /// Rule 2: a landing answers only the gets of its own load, so that an older one can land after it.
-    LandingsLeaveOlderLoads,
+    /// Rule 2: a load that began later may bring less than one that landed while it ran.
+    LandingsForgetAnswers,
     /// Rule 3: the cache survives a reconnect.
     ReconnectKeepsCache,
     /// Rule 3: running loads survive the gap.
@@ -23,8 +23,6 @@ pub enum Bug {
     HolesAreIgnored,
     /// Rule 5: a writer may be silent.
     SilenceIsIgnored,
-    /// Rule 5: an event that comes late is taken for a duplicate.
-    LateEventsAreDropped,
     /// Rule 6: the store may return less than an event told of.
     FloorsAreIgnored,
     /// Rule 7: loads right after a foreign event are cached.

@@ -43,7 +43,7 @@ impl Keyed for Box<str> {
 
 const NIL: u32 = u32::MAX;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot<V> {
     /// None only while the slot is on the free list.
     value: Option<V>,
@@ -75,7 +75,7 @@ pub enum Lookup<'a, V> {
 }
 
 /// The cache.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cache<V> {
     table: HashTable<u32>,
     slots: Vec<Slot<V>>,

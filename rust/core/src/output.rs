@@ -22,7 +22,7 @@ pub struct Deadline {
     mono_ms: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     frame: Box<[u8]>,
     len: PublishLen,
@@ -30,7 +30,7 @@ struct Held {
 }
 
 /// Frames for the connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     ready: Vec<u8>,
     up: bool,

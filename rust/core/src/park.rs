@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use crate::bugs::{Bug, Bugs};
 
 /// A get that waits: what is needed to answer it, copied out of the read chunk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Waiter {
     bytes: Box<[u8]>,
     reply: usize,
@@ -57,13 +57,13 @@ impl Waiter {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Queued,
     Running { load: u64 },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     state: State,
     /// Later gets must not join, and the result must not be cached.
@@ -71,6 +71,8 @@ struct Flight {
     cacheable: bool,
     /// How many loads of it returned less than they should have.
     reloads: u8,
+    /// The version that an older flight was answered with meanwhile: less would be a step back.
+    least: i64,
     waiters: Vec<Waiter>,
 }
 
@@ -83,6 +85,8 @@ pub struct Landing {
     pub cacheable: bool,
     /// How many loads were in vain before.
     pub reloads: u8,
+    /// The version that an older load of this endpoint was answered with while this one ran; `i64::MIN` if none.
+    pub least: i64,
 }
 
 /// Whether a parked get needs a load of its own.
@@ -104,7 +108,7 @@ pub struct ParkBounds {
 }
 
 /// All gets that wait.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Park {
     endpoints: HashMap<Arc<str>, Vec<Flight>, FixedState>,
     queue: VecDeque<Arc<str>>,
@@ -205,6 +209,7 @@ impl Park {
             cut: false,
             cacheable: true,
             reloads,
+            least: i64::MIN,
             waiters,
         };
         self.endpoints.entry(Arc::clone(&id)).or_default().push(flight);
@@ -225,6 +230,7 @@ impl Park {
             if let Some(flight) = queued {
                 flight.state = State::Running { load };
                 flight.cacheable = cacheable(id);
+                flight.least = i64::MIN;
             }
         }
         Some((load, self.loads.entry(load).or_insert(ids)))
@@ -243,20 +249,26 @@ impl Park {
             .iter()
             .position(|flight| flight.state == State::Running { load })?;
         let cacheable = flights[at].cacheable && !flights[at].cut;
-        let reloads = flights[at].reloads;
-        let first = if self.bugs.has(Bug::LandingsLeaveOlderLoads) {
-            at
-        } else {
-            0
-        };
-        let landed = flights.drain(first..=at);
+        let (reloads, least) = (flights[at].reloads, flights[at].least);
+        let landed = flights.drain(..=at);
         let waiters: Vec<Waiter> = landed.flat_map(|flight| flight.waiters).collect();
         self.forget(id, &waiters);
         Some(Landing {
             waiters,
             cacheable,
             reloads,
+            least,
         })
+    }
+
+    /// Gets were answered with this version: loads that began later but read earlier must not take that back.
+    pub fn answered_with(&mut self, id: &str, version: i64) {
+        if self.bugs.has(Bug::LandingsForgetAnswers) {
+            return;
+        }
+        for flight in self.endpoints.get_mut(id).into_iter().flatten() {
+            flight.least = flight.least.max(version);
+        }
     }
 
     /// The load failed for `id`: only its own flight ends.

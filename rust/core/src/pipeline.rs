@@ -27,8 +27,9 @@ pub struct Fed {
     pub more: bool,
 }
 
-/// One responder's state: a connection's bytes in, answers and loads out.
-#[derive(Debug)]
+/// One responder's state: a connection's bytes in, answers and loads out. A clone is independent of it, which is
+/// how tests try all that may happen next.
+#[derive(Clone, Debug)]
 pub struct Responder {
     scanner: Scanner,
     routes: Routes,

@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
 /// Memory that projections use one after the other; empty between them in all but capacity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Projection {
     /// A bit a field: whether it is wanted.
     wanted: Vec<u64>,

@@ -36,7 +36,7 @@ pub enum Step<'a> {
 }
 
 /// Which subscription ids are ours.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Routes(Vec<(u64, Kind)>);
 
 impl Routes {
@@ -105,7 +105,7 @@ impl Head {
 }
 
 /// The scanner of one connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scanner {
     state: State,
     carry: Vec<u8>,

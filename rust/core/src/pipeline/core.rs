@@ -28,7 +28,7 @@ pub(super) struct Link {
 }
 
 /// The state behind the scanner.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Core {
     pub(super) config: Config,
     pub link: Link,

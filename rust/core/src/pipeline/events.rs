@@ -34,16 +34,14 @@ impl Evidence {
 impl Core {
     /// The entry is gone whatever else happens.
     pub(super) fn event(&mut self, message: &Message<'_>, kind: EventKind, now: Now) {
-        let number = numbered(message, Signal::Event);
-        let late = number.is_some_and(|number| self.heard(number, now));
+        if let Some(number) = numbered(message, Signal::Event) {
+            self.heard(number, now);
+        }
         let Ok(event) = events::decode_endpoint_event(kind, message.payload) else {
             self.stats.count.events_undecodable += 1;
             return self.flush(FlushCause::UndecodableEvent);
         };
         self.break_here(Bug::EventsPanic);
-        if late && self.broken.has(Bug::LateEventsAreDropped) {
-            return;
-        }
         let id = event.endpoint_id;
         self.cache.remove(id);
         if !self.broken.has(Bug::MarksOutliveEvents) {
@@ -73,22 +71,19 @@ impl Core {
             Signal::Heartbeat
         };
         match numbered(message, signal) {
-            Some(number) => {
-                self.heard(number, now);
-            }
+            Some(number) => self.heard(number, now),
             None => self.stats.count.heartbeats_malformed += 1,
         }
     }
 
-    /// Judges a number; returns whether its message came late.
-    fn heard(&mut self, number: Numbered<'_>, now: Now) -> bool {
+    /// Judges a number.
+    fn heard(&mut self, number: Numbered<'_>, now: Now) {
         let verdict = self.coherence.heard(number, now.mono_ms);
         self.stats.count.events_lost += verdict.lost;
         self.stats.count.events_late += u64::from(verdict.late);
         if let Some(cause) = verdict.flush {
             self.flush(cause);
         }
-        verdict.late
     }
 
     /// Rule 11: somebody who looked into the store says that `id` is at `version` (None: that it changed in a

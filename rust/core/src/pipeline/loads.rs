@@ -10,13 +10,13 @@ use crate::limits::{FEED_OUTPUT_LIMIT, MAX_RELOADS};
 use crate::park::{Landing, Waiter};
 
 /// Gets whose load ended while the output was full: they are answered first when there is room again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Landed {
     waiters: std::vec::IntoIter<Waiter>,
     result: LandedResult,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum LandedResult {
     Found(Entry),
     Failed(Failure),
@@ -87,10 +87,7 @@ impl Core {
     fn landed(&mut self, id: &str, landing: Landing, document: &[u8], now: Now) -> bool {
         match entry::from_bson(document, &self.config.mapping) {
             Ok(Stored::Endpoint(entry)) => {
-                if !self
-                    .coherence
-                    .admits(id, Found::Version(entry.version()), now.mono_ms)
-                {
+                if !self.admits(id, Found::Version(entry.version()), &landing, now) {
                     self.reload(id, landing, now);
                     return true;
                 }
@@ -118,7 +115,7 @@ impl Core {
 
     /// The store has no such endpoint, which takes the place of what was cached before.
     fn landed_unknown(&mut self, id: &str, found: Found, landing: Landing, now: Now) {
-        if !self.coherence.admits(id, found, now.mono_ms) {
+        if !self.admits(id, found, &landing, now) {
             return self.reload(id, landing, now);
         }
         self.cache.remove(id);
@@ -128,6 +125,20 @@ impl Core {
             .cacheable
             .then(|| self.unknown.insert(id.into(), epoch, now.mono_ms));
         self.filled(stored.and_then(Result::ok));
+    }
+
+    /// Whether this may be answered: rule 6, and nobody was answered with more while the load ran.
+    fn admits(&mut self, id: &str, found: Found, landing: &Landing, now: Now) -> bool {
+        let version = match found {
+            Found::Version(version) => version,
+            Found::Absent => Some(i64::MIN),
+        };
+        let admitted = self.coherence.admits(id, found, now.mono_ms)
+            && version.is_none_or(|version| version >= landing.least);
+        if let (true, Some(version)) = (admitted, version) {
+            self.park.answered_with(id, version);
+        }
+        admitted
     }
 
     /// Rule 6: the store returned less than an event told of. Its gets are loaded for again while there is time.

@@ -1,0 +1,71 @@
+//! What a simulation counts.
+
+/// What was done, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub operations: u64,
+    pub gets: u64,
+    pub hits: u64,
+    pub writes: u64,
+    pub delivered: u64,
+    pub lost: u64,
+    pub crashes: u64,
+    pub reconnects: u64,
+    pub failovers: u64,
+    pub flushes: u64,
+    pub unavailable: u64,
+}
+
+impl Tally {
+    fn fields(&self) -> [(&'static str, u64); 11] {
+        [
+            ("operations", self.operations),
+            ("gets", self.gets),
+            ("hits", self.hits),
+            ("writes", self.writes),
+            ("delivered", self.delivered),
+            ("lost", self.lost),
+            ("crashes", self.crashes),
+            ("reconnects", self.reconnects),
+            ("failovers", self.failovers),
+            ("flushes", self.flushes),
+            ("unavailable", self.unavailable),
+        ]
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        let [
+            operations,
+            gets,
+            hits,
+            writes,
+            delivered,
+            lost,
+            crashes,
+            reconnects,
+            failovers,
+            flushes,
+            unavailable,
+        ] = std::array::from_fn(|place| self.fields()[place].1 + other.fields()[place].1);
+        *self = Self {
+            operations,
+            gets,
+            hits,
+            writes,
+            delivered,
+            lost,
+            crashes,
+            reconnects,
+            failovers,
+            flushes,
+            unavailable,
+        };
+    }
+
+    pub fn json(&self) -> String {
+        let lines = self
+            .fields()
+            .map(|(name, value)| format!("  \"{name}\": {value}"));
+        lines.join(",\n")
+    }
+}
