@@ -31,6 +31,7 @@ class Process:
         self.config_file = directory / "config.yaml"
         self.ready_file = directory / "ready.json"
         self.log: list[dict[str, Any]] = []
+        self._ended = False
 
     @property
     def pid(self) -> int:
@@ -51,6 +52,9 @@ class Process:
                 except ValueError:
                     self.log.append({"event": line.decode()})
                 self._heard.notify_all()
+        async with self._heard:
+            self._ended = True
+            self._heard.notify_all()
 
     async def logged(self, event: str, times: int = 1) -> dict[str, Any]:
         """Waits until ``event`` was logged so many times; the last such line."""
@@ -58,8 +62,12 @@ class Process:
         def lines() -> list[dict[str, Any]]:
             return [line for line in self.log if event in line.get("event", "")]
 
-        async with asyncio.timeout(2 * DEADLINE), self._heard:
-            await self._heard.wait_for(lambda: len(lines()) >= times)
+        try:
+            async with asyncio.timeout(2 * DEADLINE), self._heard:
+                await self._heard.wait_for(lambda: len(lines()) >= times or self._ended)
+        except TimeoutError:
+            raise AssertionError(f"not logged: {event!r}, but {self.log[-20:]}") from None
+        assert len(lines()) >= times, f"ended without {event!r}: {self.log[-20:]}"
         return lines()[times - 1]
 
     def signal(self, number: signal.Signals) -> None:
