@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-from kaa_epr.engine.pure.limits import FLOOR_LEAST_AGE_MS, MAX_FLOORS
-
-_LOWEST: Final = -(2**63)
+from kaa_epr.engine.pure.limits import FLOOR_LEAST_AGE_MS, LOWEST, MAX_FLOORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Floors:
     def lower(self, endpoint_id: str) -> None:
         """A foreign event: its writer may have set the version back."""
         if (floor := self._floors.get(endpoint_id)) is not None:
-            floor.version, floor.gone = _LOWEST, True
+            floor.version, floor.gone = LOWEST, True
 
     def clear(self) -> None:
         """All are void."""

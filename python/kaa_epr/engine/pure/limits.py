@@ -16,6 +16,9 @@ MAX_DOCUMENT: Final = 64 * 1024 * 1024
 MAX_SETTLING: Final = 65_536
 """Endpoints that settle after foreign events at a time; when it is full, all endpoints settle."""
 
+LOWEST: Final = -(2**63)
+"""Less than every version but itself."""
+
 MAX_WRITERS: Final = 1024
 """Writers of numbered events; beyond it nothing is served from the cache (rule 5)."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from kaa_epr.engine.pure.codec import GetRequest
-from kaa_epr.engine.pure.limits import WAITER_BYTES
+from kaa_epr.engine.pure.limits import LOWEST, WAITER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class _Flight:
     cacheable: bool = False
     reloads: int = 0
     """How many loads of it returned less than they should have."""
+    least: int = LOWEST
+    """The version that an older flight was answered with while this one ran: less would be a step back."""
     waiters: list[Waiter] = field(default_factory=list)
 
 
@@ -46,12 +48,14 @@ class _Flight:
 class Landing:
     """What a landed flight leaves to do: gets to answer, oldest first, and whether to cache the result.
 
-    ``reloads``: how many loads were in vain before.
+    ``reloads``: how many loads were in vain before. ``least``: the version that an older load of this
+    endpoint was answered with while this one ran.
     """
 
     waiters: list[Waiter]
     cacheable: bool
     reloads: int
+    least: int
 
 
 class Park:
@@ -125,6 +129,7 @@ class Park:
             del self._queue[endpoint_id]
             flight = self._flights[endpoint_id][-1]
             flight.load = load
+            flight.least = LOWEST
             flight.cacheable = cacheable(endpoint_id)
         return load, list(ids)
 
@@ -146,8 +151,14 @@ class Park:
                 landed = flights[: index + 1]
                 self._keep(endpoint_id, flights[index + 1 :])
                 waiters = self._leave(waiter for each in landed for waiter in each.waiters)
-                return Landing(waiters, flight.cacheable and not flight.cut, flight.reloads)
+                cacheable = flight.cacheable and not flight.cut
+                return Landing(waiters, cacheable, flight.reloads, flight.least)
         return None
+
+    def answered_with(self, endpoint_id: str, version: int) -> None:
+        """Gets were answered with this version: loads that run must not take that back."""
+        for flight in self._flights.get(endpoint_id, ()):
+            flight.least = max(flight.least, version)
 
     def fail(self, load: int, endpoint_id: str) -> list[Waiter]:
         """The load failed: only its own flight ends."""

@@ -31,7 +31,7 @@ from kaa_epr.engine.pure.counters import Counters
 from kaa_epr.engine.pure.entry import Entry, Tombstone, from_bson
 from kaa_epr.engine.pure.floors import Found
 from kaa_epr.engine.pure.frames import LEAVING, SEQ, TRACEPARENT, VERSION, WRITER, header
-from kaa_epr.engine.pure.limits import MAX_BUGS, MAX_RELOADS
+from kaa_epr.engine.pure.limits import LOWEST, MAX_BUGS, MAX_RELOADS
 from kaa_epr.engine.pure.output import Output
 from kaa_epr.engine.pure.park import Landing, Park, Waiter
 from kaa_epr.engine.pure.writers import Numbered, Signal, Verdict, numbered, version_of
@@ -141,7 +141,7 @@ class Pipeline:
         if isinstance(entry, Tombstone):
             self.landed_unknown(endpoint_id, Found(entry.version), landing, now)
             return True
-        if not self.coherence.floors.admits(endpoint_id, Found(entry.version), now.mono_ms):
+        if not self._admits(endpoint_id, Found(entry.version), landing, now):
             self._reload(endpoint_id, landing, now)
             return True
         self._forget(endpoint_id)
@@ -152,7 +152,7 @@ class Pipeline:
 
     def landed_unknown(self, endpoint_id: str, found: Found, landing: Landing, now: Now) -> None:
         """Flow 2: the store has no such endpoint, or a tombstone."""
-        if not self.coherence.floors.admits(endpoint_id, found, now.mono_ms):
+        if not self._admits(endpoint_id, found, landing, now):
             self._reload(endpoint_id, landing, now)
             return
         self._forget(endpoint_id)
@@ -237,6 +237,17 @@ class Pipeline:
             self.coherence.foreign_event(endpoint_id, mono_ms)
         else:
             self.coherence.floors.raise_to(endpoint_id, version, mono_ms, gone=gone)
+
+    def _admits(self, endpoint_id: str, found: Found, landing: Landing, now: Now) -> bool:
+        """Whether this may be answered: rule 6, and nobody was answered with more while the load ran."""
+        version = LOWEST if found.absent else found.version
+        admitted = self.coherence.floors.admits(endpoint_id, found, now.mono_ms)
+        if version is None or not admitted:
+            return admitted
+        if version < landing.least:
+            return False
+        self.park.answered_with(endpoint_id, version)
+        return True
 
     def _reload(self, endpoint_id: str, landing: Landing, now: Now) -> None:
         """Rule 6: the store returned less than an event told of. Its gets are loaded for again in time."""
