@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     scenarios = [one for one in SCENARIOS if not options.scenario or one.name in options.scenario]
     if options.quick:
         scenarios = [quick(one) for one in scenarios]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what was started is stopped on the way
     options.work.mkdir(parents=True, exist_ok=True)
     results = run(scenarios, options)
     stored = _store(results, options)

@@ -26,8 +26,8 @@ class Dataset:
 
     @property
     def collection(self) -> str:
-        """A name that says what is in it."""
-        return f"e{self.endpoints}_f{self.fields}_b{self.bytes}_s{self.seed}"
+        """A name that says what is in it; ``v2``: of the generator's second dataset."""
+        return f"v2_e{self.endpoints}_f{self.fields}_b{self.bytes}_s{self.seed}"
 
     def options(self) -> list[str]:
         """As options of the load generator."""

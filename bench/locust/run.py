@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +36,7 @@ STOP_SECONDS: Final = 30
 def main(arguments: Sequence[str]) -> int:
     """Run it; returns locust's own status."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what was started is stopped on the way
     options.work.mkdir(parents=True, exist_ok=True)
     options.html.parent.mkdir(parents=True, exist_ok=True)
     ours = contender(OURS, options.work / "peers")

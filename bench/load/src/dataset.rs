@@ -91,7 +91,7 @@ fn key(number: u32) -> String {
     }
 }
 
-/// JSON text of a field; doubles never end in `.0`, where JSON printers differ.
+/// JSON text of a field; doubles neither end in `.0` nor need an exponent, where JSON printers differ.
 fn value(number: u32, base: u64, index: u64) -> String {
     let random = mix(base, u64::from(number));
     let odd = |range: u64| (random % range) * 2 + 1;
@@ -101,7 +101,8 @@ fn value(number: u32, base: u64, index: u64) -> String {
         2 => format!("\"{random:016x}\""),
         3 => format!("\"{}.{}.{}\"", random % 9, random / 9 % 30, random / 270 % 99),
         4 => {
-            let (lat, lon) = (odd(45_000_000) as f64 / 1e6, odd(90_000_000) as f64 / 1e6);
+            let degrees = |range| (1_000_000 + odd(range)) as f64 / 1e6;
+            let (lat, lon) = (degrees(40_000_000), degrees(85_000_000));
             format!("{{\"lat\":{lat:?},\"lon\":{lon:?}}}")
         }
         5 => (1_500_000_000_000 + random % 200_000_000_000).to_string(),
@@ -223,6 +224,17 @@ mod tests {
             let json = format!("{{{}}}", text.join(","));
             assert_eq!(json.len(), bytes as usize);
             assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+        }
+    }
+
+    /// Rust and Python print the doubles alike only while neither uses an exponent.
+    #[test]
+    fn no_number_needs_an_exponent() {
+        let args = args(10, 300);
+        for index in 0..200_000 {
+            let base = mix(!args.seed, index);
+            let texts = [value(4, base, index), value(7, base, index)].join("");
+            assert!(!texts.contains("e-") && !texts.contains(".0,"), "{texts}");
         }
     }
 

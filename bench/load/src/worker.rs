@@ -109,8 +109,8 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Asks for this worker's share of the known endpoints until each was answered as it must be. Returns
-    /// how many gets that took.
+    /// Asks for this worker's share of the known endpoints until each was answered, those answered 503 or not
+    /// at all again. Returns how many gets that took; an error upon any other wrong answer.
     pub fn prefill(&mut self) -> Result<u64> {
         let mut queue: VecDeque<u32> = (self.number..self.targets.known())
             .step_by(self.args.connections as usize)
@@ -132,11 +132,19 @@ impl<'a> Worker<'a> {
                 );
             }
             self.connection.exchange(SWEEP)?;
-            self.answers(|settled| {
-                if !settled.right {
-                    queue.push_back(settled.get.target);
-                }
+            let mut wrong = None;
+            self.answers(|settled| match settled.status {
+                _ if settled.right => {}
+                503 => queue.push_back(settled.get.target),
+                _ => wrong = Some(settled.get.target),
             })?;
+            if let Some(target) = wrong {
+                let id = String::from_utf8_lossy(self.targets.id(target)).into_owned();
+                bail!(
+                    "filling the cache: endpoint {id} is answered wrongly: {:?}",
+                    self.judge.faults
+                );
+            }
             if now >= sweep {
                 self.book
                     .expire(now - self.args.timeout, |get| queue.push_back(get.target));
