@@ -203,9 +203,8 @@ class Batch:
     async def _publish(self, written: list[Plan], begun: float) -> bool:
         events = [event for made in written for event in made.events]
         try:
-            if asyncio.get_running_loop().time() - begun > self._limits.claim_expiry / 2:
-                raise PublishFailed("the store took so long that the claim may be gone")
-            await self._p.publisher.publish(events)
+            left = begun + self._limits.claim_expiry / 2 - asyncio.get_running_loop().time()
+            await self._p.publisher.publish(events, left)
         except PublishFailed as error:
             _log.warning("events are left to be published later", error=str(error), events=len(events))
             self._p.stats.unpublished += len(written)
@@ -219,7 +218,7 @@ class Batch:
     async def _clear(self, written: list[Plan]) -> None:
         ids = [made.old.id for made in written]
         try:
-            await self._p.store.write([conditional.clear(ids, self._claim)], self._limits.store_timeout)
+            await self._p.store.clear_outboxes(ids, self._claim, self._limits.store_timeout)
         except StoreError as error:
             # They will be published once more.
             _log.warning("published events could not be taken out of their outboxes", error=str(error))

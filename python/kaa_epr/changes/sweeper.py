@@ -84,13 +84,15 @@ class Sweeper:
         found = await p.store.outboxes(p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout)
         wanted = [outbox for outbox in found if outbox.endpoint_id not in self._busy]
         claim = new_claim(p.replica_id)
+        begun = asyncio.get_running_loop().time()
         taken = await self._take_over(wanted, claim)
         events = [event for outbox in taken for event in self._events(outbox)]
         if not taken:
             return 0
-        await p.publisher.publish(events)
+        left = begun + limits.claim_expiry / 2 - asyncio.get_running_loop().time()
+        await p.publisher.publish(events, left)
         ids = [outbox.endpoint_id for outbox in taken]
-        await p.store.write([conditional.clear(ids, claim)], limits.store_timeout)
+        await p.store.clear_outboxes(ids, claim, limits.store_timeout)
         self.published += len(taken)
         _log.info("published what was left behind", endpoints=len(taken), events=len(events))
         return len(found)

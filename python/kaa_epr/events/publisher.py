@@ -6,6 +6,7 @@ connection's bytes in their order, so the echo shows that it has taken the event
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -60,8 +61,21 @@ class Publisher:
         self._outlet = outlet
         self._numbers = numbers
 
-    async def publish(self, events: Sequence[OutgoingEvent]) -> None:
-        """Returns when the server has taken all of ``events``. Raises ``PublishFailed``."""
+    async def publish(self, events: Sequence[OutgoingEvent], seconds: float) -> None:
+        """Returns when the server has taken all of ``events``.
+
+        Raises ``PublishFailed``; writes nothing once ``seconds`` are over, which the claim on the events
+        outlives: whoever takes over must not be overtaken by us.
+        """
+        if seconds <= 0:
+            raise PublishFailed("the store took so long that the claim may be gone")
+        try:
+            async with asyncio.timeout(seconds):
+                await self._publish(events)
+        except TimeoutError:
+            raise PublishFailed("the connection takes no more") from None
+
+    async def _publish(self, events: Sequence[OutgoingEvent]) -> None:
         if not events:
             return
         # Asked first: a number taken and not published empties the caches of all responders.

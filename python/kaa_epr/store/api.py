@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from pymongo import InsertOne, UpdateMany, UpdateOne
+from pymongo import InsertOne, UpdateOne
 
 from kaa_epr.config.mongo import MongoFields
 
 MAX_IDS: Final = 3_500
 """Most ids of one load: so many ids of 4 KiB (the engine's ceiling) still fit into one 16 MiB command."""
 
-Write = InsertOne[dict[str, Any]] | UpdateOne | UpdateMany
+Write = InsertOne[dict[str, Any]] | UpdateOne
 
 
 class WriteFailure(NamedTuple):

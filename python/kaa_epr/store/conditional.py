@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from bson import Int64
-from pymongo import UpdateMany, UpdateOne
+from pymongo import UpdateOne
 
 from kaa_epr.store.api import WriteFailure
 
@@ -78,12 +78,6 @@ def take_over(endpoint_id: str, seen_claim: str | None, claim: Claim) -> UpdateO
         "$setOnInsert": _CANNOT_INSERT,
     }
     return UpdateOne(condition, changes, upsert=True)
-
-
-def clear(endpoint_ids: Sequence[str], claim: Claim) -> UpdateMany:
-    """Empties the outboxes that were published under ``claim``, unless somebody took them over."""
-    condition = {"_id": {"$in": list(endpoint_ids)}, f"{CLAIM}.id": claim.id}
-    return UpdateMany(condition, {"$unset": {OUTBOX: "", CLAIM: ""}})
 
 
 def is_race(failure: WriteFailure) -> bool:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pymongo.errors import AutoReconnect
+from pymongo.write_concern import WriteConcern
 
 from kaa_epr.store.client import BoundedClient
+from kaa_epr.store.conditional import CLAIM, OUTBOX, Claim
 from kaa_epr.store.register_api import EndpointQuery, Outbox
 
 MAX_LISTED_KEYS: Final = 100_000
 """Pairs of application version and key in one answer; the further ones are left out."""
-_HIDDEN: Final = ("outbox", "outbox_claim")
+_HIDDEN: Final = (OUTBOX, CLAIM)
 
 
 class EndpointQueries(BoundedClient):
@@ -42,6 +44,16 @@ class EndpointQueries(BoundedClient):
             return [_outbox(document) for document in documents]
 
         return await self._limited(find, "look for outboxes", time_limit)
+
+    async def clear_outboxes(self, ids: Sequence[str], claim: Claim, time_limit: float) -> None:
+        """Empties outboxes that were published."""
+        condition = {"_id": {"$in": list(ids)}, f"{CLAIM}.id": claim.id}
+        collection = self._collection.with_options(write_concern=WriteConcern(1))
+
+        async def clear() -> None:
+            await collection.update_many(condition, {"$unset": {OUTBOX: "", CLAIM: ""}})
+
+        await self._limited(clear, "clear outboxes", time_limit)
 
     async def find_endpoints(
         self, query: EndpointQuery, *, offset: int, limit: int, with_metadata: bool, time_limit: float

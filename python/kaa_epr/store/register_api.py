@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from kaa_epr.store.api import Store
+from kaa_epr.store.conditional import Claim
 
 
 class Outbox(NamedTuple):
@@ -36,6 +37,12 @@ class RegisterStore(Store, Protocol):
 
     async def outboxes(self, owner: str, expiry: float, limit: int, time_limit: float) -> list[Outbox]:
         """Outboxes that ``owner`` may publish: its own, and those whose claim is older than ``expiry``."""
+
+    async def clear_outboxes(self, ids: Sequence[str], claim: Claim, time_limit: float) -> None:
+        """Empties the outboxes that were published under ``claim``, unless somebody took them over.
+
+        Acknowledged by the primary alone: were it lost, the events would be published once more.
+        """
 
     async def find_endpoints(
         self, query: EndpointQuery, *, offset: int, limit: int, with_metadata: bool, time_limit: float
