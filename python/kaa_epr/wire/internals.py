@@ -97,3 +97,8 @@ async def handled(subscription: Subscription) -> None:
 def forget(client: Client, subscription: Subscription) -> None:
     """The subscription is not made again on a reconnect; its callback goes on with what has arrived."""
     client._remove_sub(subscription._id)
+
+
+def end_callback(subscription: Subscription) -> None:
+    """Ends the callback's task; ``Client.close`` does it only for subscriptions that it has not forgotten."""
+    subscription._stop_processing()

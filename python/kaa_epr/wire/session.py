@@ -294,6 +294,8 @@ class Session:
         except TimeoutError:
             _log.warning("nats connection does not take what is unsent, dropped it")
         finally:
+            if (get := self.subscriptions.get) is not None:
+                internals.end_callback(get)
             self.fast.retire()
 
     @property
