@@ -77,6 +77,14 @@ bench-locust: build ## realistic mixes of gets and updates by locust, a master a
 	@.ci/require servers
 	$(BIN)/python bench/locust/run.py $(ARGS)
 
+.PHONY: model
+model: ## the model of cache, channel and store, as it is and with each rule of coherence broken; needs spin
+	models/check
+
+.PHONY: simulate
+simulate: ## the fleet simulator at its nightly size, 10^7 operations; the report goes to bench/results/
+	KAA_EPR_SIM_REPORT=$(CURDIR)/bench/results/simulator.json cargo test --locked -q -p kaa-epr-core --test simulator -- --ignored nightly
+
 .PHONY: wheel
 wheel: build ## dist/: the wheel for other machines
 	$(BIN)/maturin build --release --locked --strip --out dist -q
