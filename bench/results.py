@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any, Final
 
 from bench.generator import ROOT
@@ -62,8 +62,8 @@ class Results:
 
 
 def newest() -> Path | None:
-    """The latest stored run: names begin with the time."""
-    return max(RESULTS.glob("*.json"), default=None)
+    """The latest stored run: names go on with the time. Other programs keep their results here too."""
+    return max(RESULTS.glob("bench-*.json"), default=None)
 
 
 def _cpu(process: str) -> Callable[[Report], float | None]:
@@ -87,25 +87,24 @@ def _unavailable(report: Report) -> float:
     return float(report["statuses"].get("503", 0))
 
 
-WINDOW_MS: Final = 100
-"""Rates during a flush are means over this long."""
+AGAIN: Final = 0.8
+"""Share of the rate before a flush that counts as having it again ..."""
+SPANS_MS: Final = (100, 1000)
+"""... over the next tenth of a second, and over the next second, so that a short peak does not count."""
 
 
 def _recovery(report: Report) -> float | None:
-    """Milliseconds from the flush until the rate is, for good, 80 % of what it was before."""
+    """Milliseconds from the flush until the rate is there again; the rest of the run if it never is."""
     if report["series"] is None or "flush_at" not in report:
         return None
-    length = report["series"]["interval_ms"]
-    counts = report["series"]["right"]
+    length, counts = report["series"]["interval_ms"], report["series"]["right"]
     at = int(report["flush_at"] * 1000 / length)
-    wide = max(1, WINDOW_MS // length)
-    before = median(counts[:at]) if at else 0
-    low = [
-        index
-        for index in range(at, len(counts) - wide + 1)
-        if sum(counts[index : index + wide]) / wide < 0.8 * before
-    ]
-    return float((low[-1] + 1 - at) * length) if low else 0.0
+    enough = AGAIN * (mean(counts[:at]) if at else 0)
+    spans = [max(1, span // length) for span in SPANS_MS]
+    for index in range(at, len(counts)):
+        if all(mean(counts[index : index + span]) >= enough for span in spans):
+            return float((index - at) * length)
+    return float((len(counts) - at) * length)
 
 
 FIGURES: Final[dict[str, Callable[[Report], float | None]]] = {

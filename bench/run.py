@@ -163,7 +163,7 @@ def _store(results: dict[str, Any], options: argparse.Namespace) -> Path:
     directory = RESULTS if complete else options.work / "results"
     directory.mkdir(parents=True, exist_ok=True)
     stamp = results["started"][:16].replace(":", "").replace("-", "")
-    path = directory / f"{stamp}-{results['commit'].rstrip('+')}.json"
+    path = directory / f"bench-{stamp}-{results['commit'].rstrip('+')}.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
     return path
 
