@@ -14,7 +14,6 @@ from kaa_epr.embedded import MongoServer, NatsServer
 from tests.conftest import SEED
 from tests.flows.register_support import register_settings, serving
 
-
 SECONDS = 60
 ARGUMENTS = (
     "--checks=all",
