@@ -41,6 +41,9 @@ class Hints:
         if info.management is not None:
             lines.append(f"  curl -s {info.management}/health/ready")
             lines.append(f"  curl -s {info.management}/metrics | grep kaa_epr_")
+        if info.rest is not None:
+            lines += ["", f"Events are printed as they pass by: {program()} events{nats}"]
+            lines.append(f"All that REST takes, to be read in a browser: {info.rest}/api/v1/docs")
         lines += ["", f"Ctrl-C stops everything; the data stays in {self._data_dir}.", ""]
         result("\n".join(lines))
 
@@ -50,12 +53,11 @@ class Hints:
         json_type = "-H 'Content-Type: application/json'"
         body = '{"endpointId": "my-1", "appVersion": {"name": "smart_meter-v1"}, "metadata": {"room": "12"}}'
         return [
-            f"  {program()} events{nats}",
             f"  curl -si {json_type} -d '{body}' {api}",
             f"  {get} my-1{nats}",
             f"  curl -s -X PUT {json_type} -d '\"14\"' {api}/my-1/metadata/room",
             f"  {get} my-1{nats}",
-            f"  curl -s {rest}/api/v1/docs   (all that can be asked for; better in a browser)",
+            f"  curl -s {rest}/api/v1/openapi.json",
         ]
 
     def _nats_options(self) -> str:
