@@ -217,7 +217,7 @@ async def test_rows_5_and_6_batches(http: httpx.AsyncClient, listener: Listener,
     unknown = await http.get("/endpoints/batch/status", params={"appName": "other", "taskId": task})
     assert unknown.status_code == 404
     assert (await http.get("/endpoints/batch/status")).status_code == 400
-    many = [{"metadata": {}}] * 1001
+    many: list[dict[str, Any]] = [{"metadata": {}}] * 1001
     refused = await http.post("/endpoints/batch", json={"appVersion": VERSION, "endpoints": many})
     assert refused.status_code == 400
 
@@ -306,8 +306,9 @@ async def test_rows_15_to_18_keys(http: httpx.AsyncClient, listener: Listener) -
     put = await http.put(f"{url}/city", json="Kyiv")
     assert (put.status_code, put.json(), put.headers["etag"]) == (200, "Kyiv", '"2"')
     assert (await http.get(f"{url}/city")).json() == "Kyiv"
-    null = {"content": b"null", "headers": {"Content-Type": "application/json"}}
-    assert (await http.put(f"{url}/sl%2Fash%20%C3%A9", **null)).status_code == 200
+    as_json = {"Content-Type": "application/json"}
+    null = await http.put(f"{url}/sl%2Fash%20%C3%A9", content=b"null", headers=as_json)
+    assert null.status_code == 200
     assert (await http.get(f"{url}/sl%2Fash%20%C3%A9")).text == "null"
     assert (await http.get("/endpoints/e-1/metadata-keys")).json() == ["a", "city", "sl/ash é"]
     only_new = {"If-None-Match": "*"}

@@ -103,7 +103,7 @@ async def test_a_token_that_does_not_hold(
 async def test_no_token_and_forged_ones(http: httpx.AsyncClient, issuer: Issuer) -> None:
     claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 60, "scope": ALL}
     forged = Issuer().token()
-    unsigned = jwt.encode(claims, None, algorithm="none", headers={"kid": "k1"})
+    unsigned = jwt.encode(claims, "", algorithm="none", headers={"kid": "k1"})
     symmetric = jwt.encode(claims, "k" * 64, algorithm="HS256", headers={"kid": "k1"})
     tampered = issuer.token()[:-4] + "AAAA"
     for token in (forged, unsigned, symmetric, tampered, "x", "a.b.c", "x" * 20_000):

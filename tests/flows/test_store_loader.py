@@ -289,6 +289,7 @@ async def test_a_new_primary_flushes(desk: Desk, admin: MongoClient[dict[str, An
     assert desk.engine.stats()["flushes_store_primary_changed"] == 1
     await desk.store.ping(PATIENCE)
     loads = desk.engine.stats()["loads"]
+    assert isinstance(loads, int)
     assert await desk.status("e1") == 200
     assert desk.engine.stats()["loads"] == loads + 1
 

@@ -151,7 +151,7 @@ def model(document: Any, patch: list[dict[str, Any]]) -> Any:
 
 
 def moves_into_itself(item: dict[str, Any]) -> bool:
-    return item["op"] == "move" and item["path"].startswith(f"{item['from']}/")
+    return item["op"] == "move" and str(item["path"]).startswith(f"{item['from']}/")
 
 
 @settings(max_examples=500)

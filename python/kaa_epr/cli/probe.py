@@ -62,7 +62,7 @@ class Probe:
             except DocumentError as error:
                 self._bad("document", f"{endpoint_id} is unusable: {error}")
                 continue
-            if entry is not None:
+            if isinstance(entry, Entry):
                 entries.append(entry)
         return entries
 

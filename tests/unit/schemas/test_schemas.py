@@ -55,7 +55,9 @@ def test_load_gives_each_caller_a_copy_and_text_the_file() -> None:
     name = "events/0009-ep-registered"
     schemas.load(name)["fields"].clear()
     assert schemas.load(name) == json.loads(schemas.text(name))
-    assert parse_schema(schemas.load(name))["name"].endswith("RegisteredEvent")
+    parsed = parse_schema(schemas.load(name))
+    assert isinstance(parsed, dict)
+    assert parsed["name"].endswith("RegisteredEvent")
 
 
 @pytest.mark.parametrize("name", ["", "fingerprints", "../pyproject", "epmmp/../events/0009-ep-registered"])

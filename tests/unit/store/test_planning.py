@@ -27,7 +27,8 @@ def change_of(endpoint: Endpoint, stored: dict[str, Any]) -> tuple[dict[str, Any
         return None
     assert isinstance(planned.write, UpdateOne)
     assert not planned.creates
-    return planned.write._filter, planned.write._doc
+    assert isinstance(planned.write._doc, dict)
+    return dict(planned.write._filter), planned.write._doc
 
 
 def with_(**changes: Any) -> Endpoint:
@@ -116,6 +117,7 @@ def test_an_unusable_document_is_replaced() -> None:
     assert planned is not None
     assert isinstance(planned.write, UpdateOne)
     assert planned.write._filter == {"_id": "e", "version": 1}
+    assert isinstance(planned.write._doc, dict)
     assert planned.write._doc["$set"]["metadata"] == ENDPOINT.items()
     assert by_id([broken]) == {"e": broken}
 
