@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Most tests wait for real servers; more workers than cores keep the cores busy. A file's tests stay together.
+WORKERS ?= 3
 
 TOOLS := $(VENV)/.tools
 CORE := $(VENV)/.core
@@ -49,7 +51,7 @@ test-rust:
 .PHONY: test-python
 test-python: build
 	@.ci/require servers
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: build ## formatters and linters in check mode: ruff, mypy, stubtest, cargo fmt, clippy
