@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ def nothing(*_: Any, **__: Any) -> None:
     """What a rule does that was taken out."""
 
 
-def never_deaf(self: Coherence, *, hearing: bool) -> bool:
+def never_deaf(self: Coherence, *, hearing: bool, mono_ms: int) -> bool:
     """Rule 4 taken out: lost ears are not noticed."""
     self.hearing = self.hearing or hearing
     return hearing
@@ -39,7 +40,7 @@ def keeps_older_flights(taken: Callable[..., Any]) -> Callable[..., Any]:
 
     def land(self: Park, load: int, endpoint_id: str) -> Any:
         landing = taken(self, load, endpoint_id)
-        return landing and type(landing)(landing.waiters[-1:], landing.cacheable)
+        return landing and replace(landing, waiters=landing.waiters[-1:])
 
     return land
 

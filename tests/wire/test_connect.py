@@ -208,6 +208,7 @@ async def test_the_service_may_start_before_the_server(
         await until(tried)
         server.start()
         await asyncio.wait_for(service.wait_ready(), 15)
+        assert service.link.status().hearing
     server.stop()
 
 

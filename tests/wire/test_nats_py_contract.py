@@ -205,7 +205,8 @@ async def test_an_exception_while_reconnecting_ends_it_for_good(client: Client, 
 
     client._connect_command = broken  # type: ignore[method-assign]
     proxy.cut()
-    await until(lambda: "reconnecting ended with RuntimeError" in (internals.dead(client) or ""))
+    await until(lambda: internals.dead(client) is not None)
+    assert "reconnecting ended with RuntimeError" in (internals.dead(client) or "")
 
 
 async def test_pending_messages_are_those_no_callback_has_begun(client: Client) -> None:
