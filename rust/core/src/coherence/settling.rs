@@ -1,6 +1,7 @@
 //! Rule 7: endpoints that settle after a foreign event.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -10,8 +11,9 @@ use crate::limits::MAX_SETTLING;
 /// Endpoints whose loads are not cached for a while; when there are too many of them, all are.
 #[derive(Clone, Debug)]
 pub struct Settling {
-    until_ms: HashMap<Box<str>, u64, FixedState>,
-    order: VecDeque<(u64, Box<str>)>,
+    until_ms: HashMap<Arc<str>, u64, FixedState>,
+    /// One entry an endpoint: when to look at it again, which may be before its time is over.
+    order: VecDeque<(u64, Arc<str>)>,
     all_until_ms: u64,
 }
 
@@ -37,20 +39,30 @@ impl Settling {
         if until_ms <= mono_ms {
             return;
         }
+        // In a storm most endpoints settle already: no allocation then.
+        if let Some(until) = self.until_ms.get_mut(id) {
+            *until = until_ms;
+            return;
+        }
         if self.order.len() >= MAX_SETTLING {
             self.all_until_ms = until_ms;
             return;
         }
-        self.until_ms.insert(id.into(), until_ms);
-        self.order.push_back((until_ms, id.into()));
+        let id: Arc<str> = id.into();
+        self.until_ms.insert(Arc::clone(&id), until_ms);
+        self.order.push_back((until_ms, id));
     }
 
     fn forget_past(&mut self, mono_ms: u64) {
         while self.order.front().is_some_and(|(until, _)| *until <= mono_ms) {
-            if let Some((until, id)) = self.order.pop_front()
-                && self.until_ms.get(&id) == Some(&until)
-            {
-                self.until_ms.remove(&id);
+            let Some((_, id)) = self.order.pop_front() else {
+                return;
+            };
+            match self.until_ms.get(&id) {
+                Some(&until) if until > mono_ms => self.order.push_back((until, id)),
+                _ => {
+                    self.until_ms.remove(&id);
+                }
             }
         }
     }
