@@ -27,8 +27,8 @@ class GetError(ClientError):
         self.correlation_id = correlation_id
 
     def problem(self) -> str:
-        """The part of the message that the subclass knows."""
-        raise NotImplementedError
+        """What happened; a subclass knows more."""
+        return "the get came to nothing"
 
     def message(self) -> str:
         """Name endpoint, problem and correlation id."""
