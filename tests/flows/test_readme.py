@@ -1,7 +1,8 @@
 """Every example in the README is run and compared; every table in it is what the code says.
 
 In a ``console`` block ``$`` begins a command and what follows is its output, where ``...`` stands for any
-text and, on a line of its own, for any lines. Addresses of the default ports stand for those in use here.
+text and, on a line of its own, for any lines. A command that ends with ``&`` is for a terminal of its own: it
+goes on while those behind it run. Addresses of the default ports stand for those in use here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -60,8 +62,10 @@ def matches(expected: str, output: str) -> bool:
 def here(text: str, service: Served) -> str:
     """``text`` with the addresses of the servers in use."""
     ready = service.ready
-    return text.replace("http://127.0.0.1:8080", ready["management"]).replace(
-        "nats://127.0.0.1:4222", ready["nats"]
+    return (
+        text.replace("http://127.0.0.1:8080", ready["management"])
+        .replace("http://127.0.0.1:8090", ready["rest"])
+        .replace("nats://127.0.0.1:4222", ready["nats"])
     )
 
 
@@ -75,18 +79,54 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+class Terminal:
+    """A command that goes on, once its first line says that it does."""
+
+    def __init__(self, example: Example, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.example = example
+        self.process = process
+        self.first_line = process.stdout.readline()
+
+    def end(self) -> str:
+        rest, _ = self.process.communicate(timeout=30)
+        return self.first_line + rest
+
+
+@pytest.fixture(scope="module")
+def terminals() -> Iterator[list[Terminal]]:
+    """What earlier examples left running."""
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.process.kill()
+        terminal.process.communicate()
+
+
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.command[:60])
-def test_example(example: Example, embedded_service: Served, checkout: Path) -> None:
-    done = subprocess.run(
-        ["bash", "-c", here(example.command, embedded_service)],
+def test_example(
+    example: Example, embedded_service: Served, checkout: Path, terminals: list[Terminal]
+) -> None:
+    process = subprocess.Popen(
+        ["bash", "-c", here(example.command.removesuffix("&"), embedded_service)],
         cwd=checkout,
         env=environment(embedded_service.env),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    assert matches(example.output, done.stdout), f"expected\n{example.output}\ngot\n{done.stdout}"
+    if example.command.endswith("&"):
+        terminals.append(Terminal(example, process))
+        return
+    output, _ = process.communicate()
+    assert matches(example.output, output), f"expected\n{example.output}\ngot\n{output}"
+
+
+def test_examples_in_terminals_of_their_own(terminals: list[Terminal]) -> None:
+    assert terminals
+    for terminal in terminals:
+        output = terminal.end()
+        assert matches(terminal.example.output, output), f"expected\n{terminal.example.output}\ngot\n{output}"
 
 
 def test_python_example(embedded_service: Served) -> None:

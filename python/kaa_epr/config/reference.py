@@ -49,5 +49,5 @@ def _text(leaf: Leaf, value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(str(item) for item in value)
     if leaf.path[-1].endswith("bytes") or leaf.path[-1] == "write_buffer_limit":
-        return f"{value // 2**20}MiB"
+        return f"{value // 2**20}MiB" if value % 2**20 == 0 else f"{value // 2**10}KiB"
     return f"{value:g}" if isinstance(value, float) else str(value)
