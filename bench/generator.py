@@ -14,9 +14,12 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 WRONG_ANSWERS: Final = 2
 """Exit code of a run whose report holds faults."""
 
+RUN_SECONDS: Final = 300
+"""No run takes so long; a responder that answers nothing would keep the filling of its cache going on."""
+
 
 class GeneratorFailed(Exception):
-    """The generator ended without a report."""
+    """The generator ended, or was ended, without a report."""
 
 
 class Generator:
@@ -39,7 +42,10 @@ class Generator:
     def run(self, options: list[str]) -> dict[str, Any]:
         """One run's report (``bench/load/src/report.rs``)."""
         command = [self._binary, "run", "--json", *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise GeneratorFailed(f"no report within {RUN_SECONDS} s") from None
         if done.returncode not in {0, WRONG_ANSWERS} or not done.stdout:
             raise GeneratorFailed(done.stderr.strip())
         report: dict[str, Any] = json.loads(done.stdout)

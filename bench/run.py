@@ -7,11 +7,10 @@ machine does meanwhile meets all of them. Stores every round's report; draws not
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,85 +20,132 @@ if __name__ == "__main__":
 from bench import machine, render
 from bench.contenders import Contender, ContenderFailed, Skipped, contender, instance
 from bench.generator import ROOT, Generator, GeneratorFailed
-from bench.results import FORMAT, RESULTS, Results
+from bench.results import Results
 from bench.scenarios import OURS, SCENARIOS, Scenario, quick
 from bench.servers import Servers
+from bench.storing import CannotResume, Unfinished
 
 WORK: Final = ROOT / "bench" / "work"
+ROUNDS: Final = 3
+SECONDS: Final = 2.0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; status 1 when a contender failed or gave wrong answers."""
     options = _parser().parse_args(arguments)
-    options.rounds = options.rounds or (1 if options.quick else 5)
-    scenarios = [one for one in SCENARIOS if not options.scenario or one.name in options.scenario]
-    if options.quick:
-        scenarios = [quick(one) for one in scenarios]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what was started is stopped on the way
     options.work.mkdir(parents=True, exist_ok=True)
-    results = run(scenarios, options)
-    stored = _store(results, options)
+    try:
+        finished = run(options)
+    except CannotResume as error:
+        _say(str(error))
+        return 2
+    stored = finished.finish(options.work)
     _say(f"stored as {stored}")
-    if stored.parent == RESULTS:
-        for path in [
-            *render.draw_charts(Results(results), render.CHARTS_DIRECTORY),
-            *render.write_tables(Results(results)),
-        ]:
+    if finished.complete:
+        results = Results(finished.content)
+        for path in [*render.draw_charts(results, render.CHARTS_DIRECTORY), *render.write_tables(results)]:
             _say(f"wrote {path}")
-    return 1 if results["failures"] else 0
+    for failure in finished.content["failures"]:
+        _say(f"failed: {failure}")
+    return 1 if finished.content["failures"] else 0
 
 
-def run(scenarios: list[Scenario], options: argparse.Namespace) -> dict[str, Any]:
-    """Measure the scenarios; returns what is stored."""
+def run(options: argparse.Namespace) -> Unfinished:
+    """Measure what is asked for, or what is left of it. Raises CannotResume."""
+    # What is resumed may be quick or not; a wrong guess here is refused for its build profile.
     generator = Generator(release=not options.quick)
+    if options.resume:
+        unfinished = Unfinished.read(options.resume, generator.profile)
+    else:
+        unfinished = Unfinished.begin(options.work, _plan(options), generator.profile)
+    plan = unfinished.content
+    scenarios = _scenarios(plan)
     names = dict.fromkeys(name for one in scenarios for name in one.contenders)
-    wanted = [name for name in names if not options.peer or name in options.peer]
-    contenders, skipped = _prepared(wanted, options.work)
-    results: dict[str, Any] = {
-        "format": FORMAT,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    wanted = [name for name in names if not plan["peer"] or name in plan["peer"]]
+    contenders, plan["skipped"] = _prepared(wanted, options.work)
+    left = [one for one in scenarios if not unfinished.measured(one.name)]
+    try:
+        with Servers(options.work) as servers:
+            plan["versions"] = machine.versions() | servers.versions()
+            for scenario in left:  # before any is measured: the store is busy for a while after it
+                servers.load(scenario.dataset, generator, _say)
+            bench = _Bench(generator, servers, options.work, plan)
+            bench.measure_all(left, contenders, unfinished)
+    except BaseException:
+        if unfinished.path.exists():
+            _say(f"go on from what was measured: bench/run.py --resume {unfinished.path}")
+        raise
+    return unfinished
+
+
+def _scenarios(plan: dict[str, Any]) -> list[Scenario]:
+    chosen = [one for one in SCENARIOS if not plan["scenario"] or one.name in plan["scenario"]]
+    return [quick(one) for one in chosen] if plan["quick"] else chosen
+
+
+def _plan(options: argparse.Namespace) -> dict[str, Any]:
+    """What is measured and how long: what a resumed run must keep to."""
+    return {
         "quick": options.quick,
-        "commit": machine.commit(),
-        "build_profile": generator.profile,
-        "machine": machine.machine(),
-        "rounds": options.rounds,
-        "skipped": skipped,
-        "failures": [],
-        "scenarios": {},
+        "rounds": options.rounds or (1 if options.quick else ROUNDS),
+        "seconds": options.seconds,
+        "scenario": options.scenario,
+        "peer": options.peer,
     }
-    with Servers(options.work) as servers:
-        results["versions"] = machine.versions() | servers.versions()
-        for scenario in scenarios:
-            servers.load(scenario.dataset, generator, _say)
-            taking = [contenders[name] for name in scenario.contenders if name in contenders]
-            bench = _Bench(generator, servers, options)
-            results["scenarios"][scenario.name] = bench.measure(scenario, taking)
-            results["failures"] += bench.failures
-    return results
+
+
+class Progress:
+    """How much is left, told from what was done so far."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._done = 0
+        self._begun = time.monotonic()
+
+    def step(self) -> str:
+        """One slot is done; what is left."""
+        self._done += 1
+        each = (time.monotonic() - self._begun) / self._done
+        return f"{self._done}/{self._slots}, {each * (self._slots - self._done) / 60:.0f} min left"
 
 
 class _Bench:
     """Measures scenarios with one generator and one pair of servers."""
 
-    def __init__(self, generator: Generator, servers: Servers, options: argparse.Namespace) -> None:
+    def __init__(self, generator: Generator, servers: Servers, work: Path, plan: dict[str, Any]) -> None:
         self.generator = generator
         self.servers = servers
-        self.options = options
+        self.work = work
+        self.plan = plan
         self.failures: list[str] = []
+        self.progress = Progress(0)
+
+    def measure_all(
+        self, scenarios: list[Scenario], contenders: dict[str, Contender], unfinished: Unfinished
+    ) -> None:
+        """One scenario after the other, each kept as soon as it is measured."""
+        taking = {one.name: [contenders[n] for n in one.contenders if n in contenders] for one in scenarios}
+        self.progress = Progress(sum(map(len, taking.values())) * self.plan["rounds"])
+        for scenario in scenarios:
+            described = self.measure(scenario, taking[scenario.name])
+            unfinished.add(scenario.name, described, self.failures)
+            self.failures = []
 
     def measure(self, scenario: Scenario, contenders: list[Contender]) -> dict[str, Any]:
         """All rounds of one scenario; the order of the contenders turns round with each."""
         _say(f"{scenario.name}: {scenario.title}")
         rounds: dict[str, list[dict[str, Any]]] = {one.name: [] for one in contenders}
-        for number in range(self.options.rounds):
+        for number in range(self.plan["rounds"]):
             for one in contenders if number % 2 == 0 else reversed(contenders):
                 try:
                     report = self.once(scenario, one)
                 except (ContenderFailed, GeneratorFailed) as error:
                     self._fail(f"{scenario.name}, {one.name}: {error}")
+                    self.progress.step()
                     continue
                 rounds[one.name].append(report)
-                _say(f"  {number + 1} {_line(one, report)}")
+                _say(f"  {number + 1} {_line(one, report)}  ({self.progress.step()})")
                 if wrong := _wrong(one, report["faults"]):
                     self._fail(f"{scenario.name}, {one.name}: wrong answers: {wrong}")
         described = {one.name: {"title": one.title, "rounds": rounds[one.name]} for one in contenders}
@@ -107,8 +153,8 @@ class _Bench:
 
     def once(self, scenario: Scenario, one: Contender) -> dict[str, Any]:
         """One round of one contender: a process of its own, started for it."""
-        seconds = scenario.seconds or self.options.seconds
-        with one.running(scenario, self.servers, self.options.work) as pid:
+        seconds = scenario.seconds or self.plan["seconds"]
+        with one.running(scenario, self.servers, self.work) as pid:
             watched = self.servers.pids | {"responder": pid}
             report = self.generator.run(
                 [
@@ -157,17 +203,6 @@ def _line(one: Contender, report: dict[str, Any]) -> str:
     )
 
 
-def _store(results: dict[str, Any], options: argparse.Namespace) -> Path:
-    """A partial or quick run stays out of the way of the complete ones."""
-    complete = not (options.quick or options.scenario or options.peer)
-    directory = RESULTS if complete else options.work / "results"
-    directory.mkdir(parents=True, exist_ok=True)
-    stamp = results["started"][:16].replace(":", "").replace("-", "")
-    path = directory / f"bench-{stamp}-{results['commit'].rstrip('+')}.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    return path
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -177,8 +212,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="tiny input, one round: whether it runs")
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--peer", action="append", choices=peers, metavar="NAME", help=", ".join(peers))
-    parser.add_argument("--rounds", type=int, help="rounds of each scenario (5; quick: 1)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of a round (4)")
+    parser.add_argument("--rounds", type=int, help=f"rounds of each scenario ({ROUNDS}; quick: 1)")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"measured seconds of a round ({SECONDS:g})"
+    )
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="go on with a run that was stopped, with its options"
+    )
     parser.add_argument("--work", type=Path, default=WORK, help="servers' data, builds, logs (bench/work)")
     return parser
 

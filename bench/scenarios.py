@@ -12,6 +12,8 @@ RESPONDERS: Final = (OURS, "obvious", "responder-go", "responder-async-nats")
 """Contenders that answer with metadata."""
 ECHOES: Final = ("echo-natspy", "echo-c", "echo-natsrpy", "echo-go")
 """Contenders that send the request back."""
+WARMUP: Final = 1.0
+"""Seconds of load before measuring; filling the cache warms too."""
 ROOMY: Final = {"cache": {"max_bytes": "2GiB"}}
 
 
@@ -56,7 +58,7 @@ class Scenario:
     def options(self) -> list[str]:
         """As options of the load generator."""
         options = self.dataset.options()
-        for name, value in self.load.items():
+        for name, value in ({"warmup": WARMUP} | self.load).items():
             options.append(f"--{name}" if value is True else f"--{name}={value}")
         return [*options, "--prefill"] if self.prefill else options
 

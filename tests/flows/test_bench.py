@@ -12,12 +12,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench import charts, render, report, run
-from bench.contenders import Skipped, contender
+from bench.contenders import Contender, Skipped, contender
 from bench.generator import Generator, GeneratorFailed
 from bench.locust.link import messages
 from bench.locust.mix import Mix
 from bench.results import FIGURES, Results, Spread
-from bench.scenarios import QUICK_CONTENDERS, SCENARIOS
+from bench.scenarios import QUICK_CONTENDERS, SCENARIOS, Scenario
+from bench.storing import CannotResume, Unfinished
 from bench.targets import TARGETS
 from kaa_epr.embedded import NatsServer
 
@@ -66,6 +67,44 @@ def test_locust_distributed(tmp_path: Path) -> None:
     for name in ("hit", "include", "miss", "unknown", "update", "read-back"):
         assert f"EPMMP    {name} " in done.stdout + done.stderr
     assert "read-back" in page.read_text()
+
+
+@pytest.mark.timeout(300)  # builds the generator where nobody has yet
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = run._Bench.measure
+    stop_at = {"flush"}
+
+    def stopped(bench: run._Bench, scenario: Scenario, contenders: list[Contender]) -> dict[str, Any]:
+        if scenario.name in stop_at:
+            raise KeyboardInterrupt
+        return measure(bench, scenario, contenders)
+
+    monkeypatch.setattr(run._Bench, "measure", stopped)
+    quick = ["--quick", "--work", str(tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        run.main([*quick, "--scenario", "events", "--scenario", "flush", "--rounds", "2"])
+    (unfinished,) = (tmp_path / "unfinished").glob("*.json")
+    kept = Results.read(unfinished)
+    assert list(kept.content["scenarios"]) == ["events"]
+
+    stop_at.clear()
+    stop_at.add("events")  # what was measured is not measured again
+    assert run.main([*quick, "--resume", str(unfinished)]) == 0
+    (stored,) = (tmp_path / "results").glob("*.json")
+    results = Results.read(stored)
+    assert results.rounds("events", "kaa-epr") == kept.rounds("events", "kaa-epr")
+    assert len(results.rounds("flush", "kaa-epr")) == 2
+    assert not unfinished.exists()
+
+
+def test_only_a_run_of_the_same_program_is_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with pytest.raises(CannotResume, match="cannot be read"):
+        Unfinished.read(path, "dev")
+    path.write_text(json.dumps({"format": 1, "commit": "another", "build_profile": "dev"}))
+    with pytest.raises(CannotResume, match="commit 'another'"):
+        Unfinished.read(path, "dev")
 
 
 def test_generator_counts_what_nobody_answers(nats_server: NatsServer) -> None:
