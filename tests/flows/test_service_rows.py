@@ -17,7 +17,8 @@ from kaa_epr.events import subjects
 from kaa_epr.service import Service
 from tests.property.messages import Get, event_payload, long, string
 from tests.property.support import needs_rust, response
-from tests.wire.harness import Store, ask, ask_raw, connected, count, serving, settings_of, until
+from tests.support.waiting import until
+from tests.wire.harness import Store, ask, ask_raw, connected, count, serving, settings_of
 
 FAST: dict[str, Any] = {"engine": "rust"}
 CALLBACKS: dict[str, Any] = {"engine": "rust", "nats": {"fast_path": "off"}}

@@ -15,7 +15,8 @@ from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.wire.services_api import service_name
-from tests.wire.harness import Store, ask, connected, settings_of, until
+from tests.support.waiting import until
+from tests.wire.harness import Store, ask, connected, settings_of
 from tests.wire.process import Process, flooding, running
 from tests.wire.procfs import alive, children
 

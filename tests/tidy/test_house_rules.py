@@ -29,7 +29,7 @@ OWN: Final = "tests/tidy/"
 """These files name what they look for."""
 PATHS: Final = re.compile(r"(?<![\w.*-])/(work|root)/|/tmp/(v|pytest|target)\b")
 SLEEPS: Final = {"sleep"}
-MAY_SLEEP: Final = {"tests/wire/harness.py": 1, "tests/wire/proxy.py": 1}
+MAY_SLEEP: Final = {"tests/support/waiting.py": 1, "tests/support/proxy.py": 1}
 """How often: the one place that looks again until a state without a signal is reached, and a slow link."""
 CHECKS: Final = re.compile(
     r"assert|raises|\bcheck|expect|verify|fail\(|warns|run_state_machine|timeout=|timeout\(|\bping\("

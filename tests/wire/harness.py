@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,9 +18,7 @@ from kaa_epr.events import subjects
 from kaa_epr.service import Service
 from tests.property.messages import Get
 from tests.property.support import response
-
-DEADLINE = 15.0
-"""Seconds within which whatever a test waits for has happened, on a busy machine too."""
+from tests.support.waiting import DEADLINE
 
 
 def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,14 +72,6 @@ async def connected(url: str, **options: Any) -> AsyncIterator[NatsClient]:
         yield client
     finally:
         await client.close()
-
-
-async def until(condition: Callable[[], object], what: str = "", seconds: float = DEADLINE) -> None:
-    """Waits for a condition, looking every few milliseconds; fails when the time is up."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} seconds: {what or condition}"
-        await asyncio.sleep(0.005)
 
 
 def count(service: Service, name: str) -> int:

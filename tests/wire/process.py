@@ -18,7 +18,7 @@ import yaml
 from kaa_epr.events import subjects
 from tests.property.messages import Get
 from tests.support.command import environment
-from tests.wire.harness import DEADLINE
+from tests.support.waiting import DEADLINE
 
 
 class Process:

@@ -14,8 +14,9 @@ import pytest
 from kaa_epr.embedded import NatsServer, start_nats
 from kaa_epr.service import Service
 from tests.property.support import needs_rust
-from tests.wire.harness import Store, ask, connected, count, serving, settings_of, started, until
-from tests.wire.proxy import Proxy
+from tests.support.proxy import Proxy
+from tests.support.waiting import until
+from tests.wire.harness import Store, ask, connected, count, serving, settings_of, started
 from tests.wire.secrets import Certificates, new_key, operator_mode
 
 pytestmark = needs_rust

@@ -18,8 +18,8 @@ from packaging.requirements import Requirement
 from kaa_epr.embedded import NatsServer
 from kaa_epr.wire import internals
 from kaa_epr.wire.flushing import ConnectionLost, confirmed_flush, stop_subscription
-from tests.wire.harness import until
-from tests.wire.proxy import Proxy
+from tests.support.proxy import Proxy
+from tests.support.waiting import until
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 

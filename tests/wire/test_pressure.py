@@ -17,9 +17,10 @@ from kaa_epr.events import subjects
 from kaa_epr.service import Service
 from tests.property.messages import Get
 from tests.property.support import needs_rust
-from tests.wire.harness import Store, ask, connected, count, serving, settings_of, until
+from tests.support.proxy import Proxy
+from tests.support.waiting import until
+from tests.wire.harness import Store, ask, connected, count, serving, settings_of
 from tests.wire.procfs import rss
-from tests.wire.proxy import Proxy
 from tests.wire.secrets import Certificates
 
 pytestmark = [needs_rust, pytest.mark.faults]

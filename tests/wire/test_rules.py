@@ -15,7 +15,8 @@ from kaa_epr.events import subjects
 from kaa_epr.service import Service
 from tests.property.messages import Get, event_payload
 from tests.property.support import needs_rust, response
-from tests.wire.harness import Store, ask, connected, count, serving, settings_of, started, until
+from tests.support.waiting import until
+from tests.wire.harness import Store, ask, connected, count, serving, settings_of, started
 
 PATHS = [
     pytest.param({"engine": "rust"}, id="fast", marks=needs_rust),

@@ -14,8 +14,9 @@ from kaa_epr.wire.callbacks import Callbacks
 from kaa_epr.wire.session import Session
 from tests.property.messages import Get
 from tests.property.support import needs_rust, response
-from tests.wire.harness import DEADLINE, Store, ask, ask_raw, connected, count, serving, settings_of, until
-from tests.wire.proxy import Proxy
+from tests.support.proxy import Proxy
+from tests.support.waiting import DEADLINE, until
+from tests.wire.harness import Store, ask, ask_raw, connected, count, serving, settings_of
 
 pytestmark = needs_rust
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

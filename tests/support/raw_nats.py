@@ -1,0 +1,106 @@
+"""A NATS client of the few things that load and probes need, cheap enough for tens of thousands a second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from kaa_epr.events.publisher import publication
+from tests.support.frames import Cutter, Item
+
+CONNECT_TIMEOUT: Final = 5.0
+Handler = Callable[[Item], object]
+
+
+class Lost(ConnectionError):
+    """The connection ended before what was waited for came."""
+
+
+class RawNats(asyncio.Protocol):
+    """One connection; when it is lost it stays so, and ``lost`` is set."""
+
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+        self.errors: list[str] = []
+        """What the server complained of (``-ERR``)."""
+        self._cutter = Cutter()
+        self._handlers: dict[bytes, Handler] = {}
+        self._pongs: deque[asyncio.Future[None]] = deque()
+        self._transport: asyncio.Transport | None = None
+
+    @classmethod
+    async def connected(
+        cls, url: str, options: Mapping[str, object] | None = None, *, echo: bool = True
+    ) -> Self:
+        """Connects to one server. Raises OSError or TimeoutError."""
+        address = urlsplit(url)
+        host, port = str(address.hostname), int(address.port or 4222)
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            _, made = await asyncio.get_running_loop().create_connection(cls, host, port)
+            said = {"verbose": False, "headers": True, "no_responders": True, "echo": echo, **(options or {})}
+            made.write(b"CONNECT " + json.dumps(said).encode() + b"\r\n")
+            await made.round_trip()
+        return made
+
+    def subscribe(self, subject: str, handler: Handler, queue: str = "") -> None:
+        """Calls ``handler`` with every message; a round trip shows that it stands."""
+        sid = str(len(self._handlers) + 1).encode()
+        self._handlers[sid] = handler
+        self.write(f"SUB {subject} {queue} ".encode() + sid + b"\r\n")
+
+    def publish(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """One message, in order."""
+        self.write(publication(subject, payload, headers))
+
+    def write(self, frames: bytes) -> None:
+        """Protocol bytes. Raises ``Lost``."""
+        if self._transport is None or self.lost.is_set():
+            raise Lost("not connected")
+        self._transport.write(frames)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    async def round_trip(self) -> None:
+        """Returns when the server has handled all that was written before. Raises ``Lost``."""
+        pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pongs.append(pong)
+        self.write(b"PING\r\n")
+        await pong
+
+    def close(self) -> None:
+        """Ends it; what is written goes out first."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for item in self._cutter.feed(data):
+            match item.verb:
+                case b"MSG" | b"HMSG":
+                    self._handlers[item.line.split(b" ", 3)[2]](item)
+                case b"PING":
+                    self.write(b"PONG\r\n")
+                case b"PONG":
+                    if not (pong := self._pongs.popleft()).done():
+                        pong.set_result(None)
+                case b"-ERR":
+                    self.errors.append(item.line.decode())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+        for pong in self._pongs:
+            if not pong.done():
+                pong.set_exception(Lost("the connection ended"))
+                pong.exception()  # nobody may be waiting for it any more
+        self._pongs.clear()
