@@ -29,7 +29,15 @@ class Engine:
     def ears(self, hearing: bool, mono_ms: int) -> None: ...
     def link_down(self) -> None: ...
     def get(
-        self, reply: str, headers: bytes, payload: bytes, *, fresh: bool, wall_ms: int, mono_ms: int
+        self,
+        reply: str,
+        headers: bytes,
+        payload: bytes,
+        *,
+        kind: Kind = ...,
+        fresh: bool,
+        wall_ms: int,
+        mono_ms: int,
     ) -> bool: ...
     def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None: ...
     def take_output(self) -> bytes: ...

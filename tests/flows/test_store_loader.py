@@ -65,8 +65,8 @@ class Desk:
         """One request; its answer comes by ``answer``."""
         self._number += 1
         payload = Get(correlation_id=str(self._number), endpoint_id=endpoint_id).encode()
-        now = {"wall_ms": clock.wall_ms(), "mono_ms": clock.mono_ms()}
-        queued = self.engine.get("reply", b"", payload, fresh=False, **now)
+        wall_ms, mono_ms = clock.wall_ms(), clock.mono_ms()
+        queued = self.engine.get("reply", b"", payload, fresh=False, wall_ms=wall_ms, mono_ms=mono_ms)
         if out := self.engine.take_output():
             self._written(out)
         if queued:

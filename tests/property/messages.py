@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
@@ -54,6 +55,26 @@ class Get:
         flag = b"" if self.flag is None else bytes([self.flag])
         head = string(self.correlation_id) + long(self.timestamp) + long(self.timeout)
         return head + string(self.endpoint_id) + b"".join(blocks) + b"\0" + flag
+
+
+def keys_get(
+    endpoint_id: str, correlation_id: str = "c-1", timestamp: int = 1_700_000_000_000, timeout: int = 0
+) -> bytes:
+    """A metadata keys get request."""
+    return string(correlation_id) + long(timestamp) + long(timeout) + string(endpoint_id)
+
+
+def app_versions(
+    blocks: Sequence[bytes],
+    correlation_id: str = "c-1",
+    timestamp: int = 1_700_000_000_000,
+    timeout: int = 0,
+) -> bytes:
+    """A request for the application versions of endpoints, which ``blocks`` name."""
+    return string(correlation_id) + long(timestamp) + long(timeout) + b"".join(blocks) + b"\0"
+
+
+EVENTS = tuple(kind for kind in Kind if not kind.is_request and kind is not Kind.HEARTBEAT)
 
 
 def event_payload(kind: Kind, endpoint_id: str, tail: bytes = b"\x02r") -> bytes:
@@ -125,9 +146,34 @@ def any_get() -> st.SearchStrategy[bytes]:
     return st.one_of(good, mutations(good), mutations(long_ids), long_ids, st.binary(max_size=40))
 
 
+def any_keys_get() -> st.SearchStrategy[bytes]:
+    """Payloads of metadata keys gets: good, damaged, and noise."""
+    ids = texts | st.integers(4094, 4100).map(lambda size: "x" * size)
+    good = st.builds(keys_get, ids, ids, i64, st.just(0) | i64)
+    return st.one_of(good, mutations(good), any_get())
+
+
+def any_app_versions() -> st.SearchStrategy[bytes]:
+    """Payloads of requests for application versions: good, damaged, too large, and noise."""
+    named = blocks().map(lambda both: both[1])
+    many = st.integers(999, 1001).map(lambda count: (block(["e"] * count),))
+    long_ids = st.integers(4094, 4100).map(lambda size: (block(["e", "x" * size]),))
+    good = st.builds(app_versions, st.one_of(named, many, long_ids), texts, i64, st.just(0) | i64)
+    return st.one_of(good, mutations(good), any_keys_get())
+
+
+def any_request() -> st.SearchStrategy[tuple[Kind, bytes]]:
+    """A request of any kind with a good, damaged or noisy payload."""
+    return st.one_of(
+        st.tuples(st.just(Kind.GET), any_get()),
+        st.tuples(st.just(Kind.KEYS_GET), any_keys_get()),
+        st.tuples(st.just(Kind.APP_VERSIONS), any_app_versions()),
+    )
+
+
 def any_event(endpoint_ids: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Kind, bytes]]:
     """Events with good, damaged and noisy payloads."""
-    kinds = st.sampled_from([kind for kind in Kind if kind not in (Kind.GET, Kind.HEARTBEAT)])
+    kinds = st.sampled_from(EVENTS)
 
     def payloads(kind: Kind) -> st.SearchStrategy[tuple[Kind, bytes]]:
         good = st.builds(event_payload, st.just(kind), endpoint_ids, st.binary(max_size=5))

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 from kaa_epr.engine import select
 from kaa_epr.engine.api import EngineConfig, FlushCause, Kind
 from tests.property.documents import Raw, document, endpoint, int64, text
-from tests.property.messages import Get, event_payload
+from tests.property.messages import EVENTS, Get, event_payload
 from tests.property.support import MONO, WALL, frames, response
 
 IDS = ("a", "b")
@@ -82,7 +82,7 @@ class Model(RuleBasedStateMachine):
 
     @precondition(lambda self: self.events)
     @rule(
-        kind=st.sampled_from([kind for kind in Kind if kind not in (Kind.GET, Kind.HEARTBEAT)]),
+        kind=st.sampled_from(EVENTS),
         ours=st.booleans(),
     )
     def event(self, kind: Kind, ours: bool) -> None:

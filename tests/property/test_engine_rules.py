@@ -27,7 +27,7 @@ def never_deaf(self: Coherence, *, hearing: bool, mono_ms: int) -> bool:
 
 def company(taken: Callable[..., bool]) -> Callable[..., bool]:
     """Half of rule 1 taken out: every get joins what runs."""
-    return lambda self, waiter, *, alone: taken(self, waiter, alone=False)
+    return lambda self, endpoint_id, waiter, *, alone: taken(self, endpoint_id, waiter, alone=False)
 
 
 def never_fresh(taken: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +38,7 @@ def never_fresh(taken: Callable[..., None]) -> Callable[..., None]:
 def keeps_older_flights(taken: Callable[..., Any]) -> Callable[..., Any]:
     """Landing forgets the flights it answers without answering them."""
 
-    def land(self: Park, load: int, endpoint_id: str) -> Any:
+    def land(self: Park[Any], load: int, endpoint_id: str) -> Any:
         landing = taken(self, load, endpoint_id)
         return landing and replace(landing, waiters=landing.waiters[-1:])
 

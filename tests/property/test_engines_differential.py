@@ -13,7 +13,18 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, EngineConfig, FlushCause, Kind
 from tests.property.documents import NULL, any_document, document, endpoint, text
-from tests.property.messages import Get, any_event, any_get, blocks, event_payload, keys
+from tests.property.messages import (
+    EVENTS,
+    Get,
+    any_event,
+    any_request,
+    app_versions,
+    block,
+    blocks,
+    event_payload,
+    keys,
+    keys_get,
+)
 from tests.property.support import MONO, RUST, WALL, ask, load, needs_rust, started
 
 pytestmark = needs_rust
@@ -27,12 +38,13 @@ def compared(engine: Engine) -> dict[str, Any]:
     return {name: value for name, value in engine.stats().items() if name not in NOT_COMPARED}
 
 
-@given(payload=any_get())
-def test_the_same_verdict_on_every_get(payload: bytes) -> None:
+@given(request=any_request())
+def test_the_same_verdict_on_every_request(request: tuple[Kind, bytes]) -> None:
+    kind, payload = request
     engines = [started(name, default_revision=2) for name in ("pure", "rust")]
-    wires = [ask(engine, payload) for engine in engines]
+    wires = [ask(engine, payload, kind=kind) for engine in engines]
     assert wires[0] == wires[1]
-    loads = [engine.begin_load(1, MONO) for engine in engines]
+    loads = [engine.begin_load(10, MONO) for engine in engines]
     assert loads[0] == loads[1]
     assert compared(engines[0]) == compared(engines[1])
 
@@ -49,6 +61,8 @@ def test_the_same_answer_from_every_document(
     assert wires[0] == wires[1]
     assert compared(engines[0]) == compared(engines[1])
     assert ask(engines[0], get) == ask(engines[1], get)
+    for kind, request in ((Kind.KEYS_GET, keys_get("e")), (Kind.APP_VERSIONS, app_versions([block(["e"])]))):
+        assert ask(engines[0], request, kind=kind) == ask(engines[1], request, kind=kind)
 
 
 @given(event=any_event(st.just("e")), headers=st.binary(max_size=30))
@@ -118,8 +132,8 @@ STORED = st.sampled_from(
     [
         lambda endpoint_id: [],
         lambda endpoint_id: [endpoint(endpoint_id, [("a", text("1")), ("b", NULL)], version=1)],
-        lambda endpoint_id: [endpoint(endpoint_id, [("a", text("2"))], version=2)],
-        lambda endpoint_id: [endpoint(endpoint_id, [("b", text("x" * 300))], version=3)],
+        lambda endpoint_id: [endpoint(endpoint_id, [("a", text("2"))], version=2, app="v2")],
+        lambda endpoint_id: [endpoint(endpoint_id, [("b", text("x" * 300))], version=3, app=None)],
         lambda endpoint_id: [endpoint(endpoint_id, []), endpoint(endpoint_id, [], version=9), b"\5\0\0\0\0"],
         lambda endpoint_id: [document([("_id", text(endpoint_id)), ("deleted_at", text("now"))])],
         lambda endpoint_id: [document([("_id", text(endpoint_id)), ("metadata", text("bad"))])],
@@ -181,13 +195,40 @@ class Twins(RuleBasedStateMachine):
         reply = f"r{self.replies}" if with_reply else ""
         self.both("get", reply, headers, request.encode(), fresh=fresh, **self.now())
 
-    @rule(payload=any_get())
-    def bad_get(self, payload: bytes) -> None:
-        self.both("get", "bad", b"", payload, fresh=False, **self.now())
+    @rule(
+        endpoint_id=ids,
+        timeout=st.sampled_from([0, 0, 300]),
+        fresh=st.sampled_from([False, False, False, True]),
+        headers=st.just(b"") | header_blocks,
+    )
+    def keys_get(self, endpoint_id: str, timeout: int, fresh: bool, headers: bytes) -> None:
+        self.replies += 1
+        request = keys_get(endpoint_id, f"c{self.replies}", self.wall, timeout)
+        about: dict[str, Any] = {"kind": Kind.KEYS_GET, "fresh": fresh, **self.now()}
+        self.both("get", f"r{self.replies}", headers, request, **about)
+
+    @rule(
+        names=st.lists(ids | st.sampled_from(["other", ""]), max_size=4),
+        timeout=st.sampled_from([0, 0, 300]),
+        fresh=st.sampled_from([False, False, False, True]),
+        headers=st.just(b"") | header_blocks,
+    )
+    def app_versions(self, names: list[str], timeout: int, fresh: bool, headers: bytes) -> None:
+        self.replies += 1
+        named = [block(names)] if names else []
+        request = app_versions(named, f"c{self.replies}", self.wall, timeout)
+        about: dict[str, Any] = {"kind": Kind.APP_VERSIONS, "fresh": fresh, **self.now()}
+        self.both("get", f"r{self.replies}", headers, request, **about)
+
+    @rule(request=any_request())
+    def bad_request(self, request: tuple[Kind, bytes]) -> None:
+        self.both("get", "bad", b"", request[1], kind=request[0], fresh=False, **self.now())
 
     @rule(
         event=st.one_of(
-            st.tuples(st.sampled_from(list(Kind)[1:]), ids).map(lambda e: (e[0], event_payload(*e))),
+            st.tuples(st.sampled_from((*EVENTS, Kind.HEARTBEAT)), ids).map(
+                lambda e: (e[0], event_payload(*e))
+            ),
             any_event(ids),
         ),
         headers=st.sampled_from([b"", b"NATS/1.0\r\nKaa-Epr-Version: 3\r\n\r\n"]),

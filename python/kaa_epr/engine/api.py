@@ -22,6 +22,13 @@ class Kind(IntEnum):
     UNREGISTERED = 3
     APP_VERSION_UPDATED = 4
     HEARTBEAT = 5
+    KEYS_GET = 6
+    APP_VERSIONS = 7
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it is to be answered; the others are to be heard."""
+        return self in (Kind.GET, Kind.KEYS_GET, Kind.APP_VERSIONS)
 
 
 class FlushCause(IntEnum):
@@ -123,11 +130,20 @@ class Engine(Protocol):
 
     # --- messages, one at a time (callback path, and the other path's stragglers) ---------------------------
     def get(
-        self, reply: str, headers: bytes, payload: bytes, *, fresh: bool, wall_ms: int, mono_ms: int
+        self,
+        reply: str,
+        headers: bytes,
+        payload: bytes,
+        *,
+        kind: Kind = Kind.GET,
+        fresh: bool,
+        wall_ms: int,
+        mono_ms: int,
     ) -> bool:
-        """A get request. ``fresh``: events may wait unread, so neither cache nor running flight will do.
+        """A request. ``fresh``: events may wait unread, so neither cache nor running flight will do.
 
-        ``headers`` is the raw NATS header block or empty. Returns whether flights are queued.
+        ``headers`` is the raw NATS header block or empty. Returns whether flights are queued. ValueError when
+        ``kind`` is no request.
         """
 
     def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:

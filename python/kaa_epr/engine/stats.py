@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 COUNTERS: Final = (
-    "hits",
+    "hits",  # endpoints asked for, each of several on its own
     "misses",
     "unknown_hits",
     "joined",  # misses that joined a flight
@@ -37,7 +37,9 @@ COUNTERS: Final = (
     "stale_loads",  # older than an event had told
     "stale_suspected",  # entries older than the store, by the change stream or the scrubber
     "stale_proven",  # of these, still there when looked at again
-    "requests",
+    "requests",  # of all kinds
+    "requests_keys_get",
+    "requests_app_versions",
     "requests_no_reply",
     "requests_expired",
     "answers_200",
@@ -46,6 +48,8 @@ COUNTERS: Final = (
     "answers_413",
     "answers_500",
     "answers_503",
+    "errors_keys_get",  # answers other than 200 and 404, counted by their status as well
+    "errors_app_versions",
     "held_dropped",  # answers held while no connection was up, not sent
     "unusable_documents",
 )

@@ -15,10 +15,12 @@ pub enum Cause {
     Utf8,
     /// An array block that promises more items than bytes remain.
     BlockCount,
-    /// What follows `include` is neither nothing nor one byte 0 or 1.
+    /// What follows `include` is neither nothing nor one byte 0 or 1; or anything follows another message.
     Trailing,
-    /// `correlationId` or `endpointId` is longer than [`crate::limits::MAX_ID_LEN`].
+    /// `correlationId` or an endpoint ID is longer than [`crate::limits::MAX_ID_LEN`].
     TooLong,
+    /// More than [`crate::limits::MAX_ENDPOINT_IDS`] endpoints in one request.
+    TooMany,
 }
 
 impl Cause {
@@ -33,6 +35,7 @@ impl Cause {
             Self::BlockCount => "Malformed request: impossible block count",
             Self::Trailing => "Malformed request: unexpected trailing bytes",
             Self::TooLong => "Malformed request: identifier longer than 4096 bytes",
+            Self::TooMany => "Malformed request: more than 1000 endpointIds",
         }
     }
 
@@ -47,6 +50,7 @@ impl Cause {
             Self::BlockCount => "block_count",
             Self::Trailing => "trailing",
             Self::TooLong => "too_long",
+            Self::TooMany => "too_many",
         }
     }
 }
@@ -123,15 +127,13 @@ impl std::error::Error for DocumentError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::MAX_ID_LEN;
+    use crate::limits::{MAX_ENDPOINT_IDS, MAX_ID_LEN};
 
     #[test]
-    fn the_reason_of_too_long_names_the_limit() {
-        assert!(
-            Cause::TooLong
-                .reason()
-                .contains(&format!("longer than {MAX_ID_LEN} bytes"))
-        );
+    fn reasons_name_the_limits() {
+        for (cause, limit) in [(Cause::TooLong, MAX_ID_LEN), (Cause::TooMany, MAX_ENDPOINT_IDS)] {
+            assert!(cause.reason().contains(&format!(" than {limit} ")));
+        }
     }
 
     #[test]

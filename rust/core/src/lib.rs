@@ -15,6 +15,7 @@ pub mod bugs;
 pub mod cache;
 pub mod coherence;
 pub mod frame;
+pub mod gather;
 pub mod output;
 pub mod park;
 pub mod pipeline;

@@ -4,6 +4,10 @@
 /// would let a small request make a large answer and fill the unknown-endpoint marks.
 pub const MAX_ID_LEN: usize = 4096;
 
+/// Endpoints of one request for application versions, repeated ones counted each time. Each may take a place in
+/// the cache's index, a load and 4 KiB of the answer.
+pub const MAX_ENDPOINT_IDS: usize = 1000;
+
 /// Bytes of one NATS control line, CR LF included. nats-server itself allows 4 KiB by default and at most
 /// 64 KiB is configured anywhere; a line that never ends must not grow memory.
 pub const MAX_CONTROL_LINE: usize = 64 * 1024;

@@ -1,9 +1,10 @@
 //! Gets that wait for loads: flights, batches, and who is answered by which.
 //!
-//! A *flight* is one endpoint and the gets that one load of it will answer. It is queued until
-//! [`Park::begin`] takes it into a load; from that moment, its lease, it is running. An endpoint has at most one
-//! queued flight, its youngest; running ones before it are those that an event, a new epoch or a get on the
-//! callback path has cut off from later gets.
+//! A *get* is here whatever asks for one endpoint: its metadata, its keys, or a part of a request about several. A
+//! *flight* is one endpoint and the gets that one load of it will answer. It is queued until [`Park::begin`] takes
+//! it into a load; from that moment, its lease, it is running. An endpoint has at most one queued flight, its
+//! youngest; running ones before it are those that an event, a new epoch or a get on the callback path has cut off
+//! from later gets.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,42 +14,87 @@ use hashbrown::HashMap;
 
 use crate::bugs::{Bug, Bugs};
 
+/// What a get asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Metadata.
+    Metadata,
+    /// Metadata keys.
+    Keys,
+    /// Application versions of several endpoints; the whole request, which waits in a [`crate::gather::Gather`].
+    AppVersions,
+    /// One endpoint's part of such a request.
+    Part {
+        /// The gather's number.
+        gather: u64,
+        /// The endpoint's place in it.
+        place: u32,
+    },
+}
+
 /// A get that waits: what is needed to answer it, copied out of the read chunk.
 #[derive(Clone, Debug)]
 pub struct Waiter {
     bytes: Box<[u8]>,
-    reply: usize,
-    traceparent: usize,
+    reply: u32,
+    traceparent: u32,
+    /// What it asks for.
+    pub asked: Asked,
     /// When it arrived, monotonic milliseconds.
     pub arrived_ms: u64,
 }
 
 impl Waiter {
     /// Copies the parts of a request that its answer needs.
-    pub fn new(reply: &[u8], traceparent: Option<&[u8]>, payload: &[u8], arrived_ms: u64) -> Self {
+    pub fn new(
+        asked: Asked,
+        reply: &[u8],
+        traceparent: Option<&[u8]>,
+        payload: &[u8],
+        arrived_ms: u64,
+    ) -> Self {
         let traceparent = traceparent.unwrap_or_default();
         Self {
             bytes: [reply, traceparent, payload].concat().into(),
-            reply: reply.len(),
-            traceparent: traceparent.len(),
+            // Both are parts of one control line or header block (`limits.rs`).
+            reply: reply.len() as u32,
+            traceparent: traceparent.len() as u32,
+            asked,
             arrived_ms,
         }
     }
 
+    /// A part of a request that waits elsewhere.
+    pub fn part(gather: u64, place: u32, arrived_ms: u64) -> Self {
+        Self {
+            bytes: Box::default(),
+            reply: 0,
+            traceparent: 0,
+            asked: Asked::Part { gather, place },
+            arrived_ms,
+        }
+    }
+
+    fn split(&self) -> (&[u8], &[u8], &[u8]) {
+        let (reply, rest) = self.bytes.split_at(self.reply as usize);
+        let (traceparent, payload) = rest.split_at(self.traceparent as usize);
+        (reply, traceparent, payload)
+    }
+
     /// The reply subject.
     pub fn reply(&self) -> &[u8] {
-        &self.bytes[..self.reply]
+        self.split().0
     }
 
     /// The value of the request's `traceparent` header.
     pub fn traceparent(&self) -> Option<&[u8]> {
-        let value = &self.bytes[self.reply..self.reply + self.traceparent];
+        let value = self.split().1;
         (!value.is_empty()).then_some(value)
     }
 
     /// The request's payload, which decoded when it arrived.
     pub fn payload(&self) -> &[u8] {
-        &self.bytes[self.reply + self.traceparent..]
+        self.split().2
     }
 
     /// Bytes that count against the bound of what may wait.
@@ -161,9 +207,19 @@ impl Park {
         self.loads.len()
     }
 
-    /// Whether there is room for one more.
-    pub fn admit(&self, waiter: &Waiter) -> bool {
-        self.waiters < self.bounds.max_waiters && self.bytes + waiter.size() <= self.bounds.max_bytes
+    /// Whether there is room for so many more gets of so many bytes together.
+    pub fn admits(&self, waiters: usize, bytes: usize) -> bool {
+        self.waiters + waiters <= self.bounds.max_waiters && self.bytes + bytes <= self.bounds.max_bytes
+    }
+
+    /// Counts bytes that belong to waiting gets and are kept elsewhere.
+    pub fn charge(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Gives back what was charged.
+    pub fn release(&mut self, bytes: usize) {
+        self.bytes -= bytes;
     }
 
     /// Parks a get that was admitted. `alone`: a running flight will not do.

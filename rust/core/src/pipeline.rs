@@ -4,8 +4,10 @@ mod answer;
 mod config;
 mod core;
 mod events;
+mod gathering;
 mod link;
 mod loads;
+mod request;
 
 pub use config::{Config, Now};
 pub use events::Evidence;

@@ -1,9 +1,10 @@
-//! `include`: the members of the stored JSON that a get names, as slices of it.
+//! What requests ask of an entry: the members of the stored JSON that `include` names, as slices of it, or the keys.
 
+use crate::avro::put_string;
 use crate::entry::{Entry, Fields, tag};
-use crate::epmmp::{Include, Payload};
-use crate::json::{is_plain, put_escaped};
-use crate::limits::PROJECT_SCAN_LIMIT;
+use crate::epmmp::{Keys, Payload, Strings};
+use crate::json::{is_plain, put_escaped, put_unescaped};
+use crate::limits::{CARRY_KEEP, PROJECT_SCAN_LIMIT};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
@@ -14,6 +15,8 @@ pub struct Projection {
     wanted: Vec<u64>,
     runs: Vec<(u32, u32)>,
     escaped: String,
+    /// Keys as an Avro array's items.
+    keys: Vec<u8>,
     hasher: FixedState,
 }
 
@@ -26,6 +29,7 @@ impl Projection {
             wanted: Vec::new(),
             runs: Vec::new(),
             escaped: String::new(),
+            keys: Vec::new(),
             hasher,
         }
     }
@@ -41,7 +45,7 @@ impl Projection {
 /// stored order, each once.
 #[inline]
 #[must_use]
-pub fn project<'a>(entry: &'a Entry, include: &Include<'_>, scratch: &'a mut Projection) -> Payload<'a> {
+pub fn project<'a>(entry: &'a Entry, include: &Strings<'_>, scratch: &'a mut Projection) -> Payload<'a> {
     if include.is_empty() {
         return Payload::Whole(entry.json());
     }
@@ -61,8 +65,31 @@ pub fn project<'a>(entry: &'a Entry, include: &Include<'_>, scratch: &'a mut Pro
     }
 }
 
+/// The metadata keys, in stored order.
+#[must_use]
+pub fn keys<'a>(entry: &Entry, scratch: &'a mut Projection) -> Keys<'a> {
+    let fields = entry.fields();
+    scratch.keys.clear();
+    scratch.keys.shrink_to(CARRY_KEEP);
+    for field in 0..fields.len() {
+        // Entries are made of text; a key is cut out of it between two quotes.
+        let key = std::str::from_utf8(key_text(fields.key_onwards(field))).unwrap_or_default();
+        if key.contains('\\') {
+            scratch.escaped.clear();
+            put_unescaped(&mut scratch.escaped, key);
+            put_string(&mut scratch.keys, &scratch.escaped);
+        } else {
+            put_string(&mut scratch.keys, key);
+        }
+    }
+    Keys {
+        count: fields.len(),
+        items: &scratch.keys,
+    }
+}
+
 /// Compares every name with every key whose tag is the same.
-fn select_by_scan(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Projection) {
+fn select_by_scan(fields: &Fields<'_>, include: &Strings<'_>, scratch: &mut Projection) {
     for name in include.bytes() {
         let wanted = tag(name);
         for (field, &tag) in fields.tags.iter().enumerate() {
@@ -100,7 +127,7 @@ fn escape(escaped: &mut String, name: &[u8]) {
 
 /// Looks every key up in a set of the names: linear where scanning would be quadratic.
 #[cold]
-fn select_by_hash(fields: &Fields<'_>, include: &Include<'_>, scratch: &mut Projection) {
+fn select_by_hash(fields: &Fields<'_>, include: &Strings<'_>, scratch: &mut Projection) {
     // Escaped as keys are, so that keys are compared as they stand. Each name took at least a byte to send.
     let mut plain = HashSet::with_capacity_and_hasher(include.len(), scratch.hasher.clone());
     let mut escaped = HashSet::with_hasher(scratch.hasher.clone());
@@ -164,7 +191,7 @@ fn collect_runs(fields: &Fields<'_>, scratch: &mut Projection) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::avro::{Reader, put_long, put_string};
+    use crate::avro::{Reader, put_long};
     use crate::entry::Parts;
 
     /// An entry with these keys, the value of each being its place.
@@ -196,7 +223,7 @@ mod tests {
             names.iter().for_each(|name| put_string(&mut bytes, name));
         }
         put_long(&mut bytes, 0);
-        let include = Include::read(&mut Reader::new(&bytes)).expect("is well-formed");
+        let include = Strings::read(&mut Reader::new(&bytes)).expect("is well-formed");
         let mut scratch = Projection::new(1);
         let payload = project(entry, &include, &mut scratch);
         let text = payload.to_vec();
@@ -224,6 +251,22 @@ mod tests {
         );
         assert_eq!(projected(&entry, &["a\\", ""]), r#"{"a\\":1,"":2}"#);
         assert_eq!(projected(&entry, &["é\n"]), r#"{"é\n":3}"#);
+    }
+
+    #[test]
+    fn keys_come_as_they_were_before_json() {
+        let control: Vec<String> = (0..0x20).map(|byte| format!("<{}>", char::from(byte))).collect();
+        let mut names: Vec<&str> = control.iter().map(String::as_str).collect();
+        names.extend(["a\"b", "a\\", "", "é\n𝄞", "plain", "\\n", "\\u0041", "\u{7f}"]);
+        let mut scratch = Projection::new(1);
+        let entry = entry(&names);
+        let keys = keys(&entry, &mut scratch);
+        let mut reader = Reader::new(keys.items);
+        let read: Vec<&str> = (0..keys.count)
+            .map(|_| reader.string().expect("is well-formed"))
+            .collect();
+        assert_eq!(read, names);
+        assert!(reader.rest().is_empty());
     }
 
     #[test]

@@ -99,9 +99,9 @@ macro_rules! counters {
 }
 
 counters! {
-    hits: "Gets answered from the cache.",
-    misses: "Gets that had to wait for a load.",
-    unknown_hits: "Gets answered 404 from the marks of unknown endpoints.",
+    hits: "Endpoints asked for and found in the cache.",
+    misses: "Endpoints asked for that had to be loaded.",
+    unknown_hits: "Endpoints asked for and found among the marks of unknown ones.",
     joined: "Misses that joined a flight.",
     loads: "Loads begun.",
     load_failures: "Loads that failed.",
@@ -131,7 +131,9 @@ counters! {
     stale_loads: "Endpoints that a load returned older than an event had told.",
     stale_suspected: "Entries that the change stream or the scrubber found older than the store.",
     stale_proven: "Entries that were still older when looked at again.",
-    requests: "Get requests received.",
+    requests: "Requests received, of all kinds.",
+    requests_keys_get: "Of these, for metadata keys.",
+    requests_app_versions: "Of these, for application versions.",
     requests_no_reply: "Requests without a reply subject.",
     requests_expired: "Requests that expired before their answer.",
     answers_200: "Answers 200.",
@@ -140,6 +142,8 @@ counters! {
     answers_413: "Answers 413.",
     answers_500: "Answers 500.",
     answers_503: "Answers 503.",
+    errors_keys_get: "Of the answers, refusals of metadata keys gets, 404 left out.",
+    errors_app_versions: "Of the answers, refusals of requests for application versions.",
     held_dropped: "Answers made while no connection was up and dropped.",
     unusable_documents: "Stored documents that could not be used.",
 }
@@ -169,9 +173,28 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// Counts an answer by its status.
-    pub fn answered(&mut self, status: i32) {
+    /// Counts a request.
+    #[inline]
+    pub fn requested(&mut self, kind: Kind) {
+        self.count.requests += 1;
+        match kind {
+            Kind::KeysGet => self.count.requests_keys_get += 1,
+            Kind::AppVersions => self.count.requests_app_versions += 1,
+            _ => {}
+        }
+    }
+
+    /// Counts an answer to a request of this kind by its status.
+    #[inline]
+    pub fn answered(&mut self, kind: Kind, status: i32) {
         self.answers += 1;
+        if !matches!(status, 200 | 404) {
+            match kind {
+                Kind::KeysGet => self.count.errors_keys_get += 1,
+                Kind::AppVersions => self.count.errors_app_versions += 1,
+                _ => {}
+            }
+        }
         let count = &mut self.count;
         *match status {
             200 => &mut count.answers_200,
@@ -187,7 +210,7 @@ impl Stats {
     pub fn invalidated(&mut self, kind: Kind) {
         let count = &mut self.count;
         match kind {
-            Kind::Get | Kind::Heartbeat => {}
+            Kind::Get | Kind::KeysGet | Kind::AppVersions | Kind::Heartbeat => {}
             Kind::MetadataUpdated => count.invalidations_metadata_updated += 1,
             Kind::Registered => count.invalidations_registered += 1,
             Kind::Unregistered => count.invalidations_unregistered += 1,

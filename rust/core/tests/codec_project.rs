@@ -3,7 +3,7 @@
 
 use kaa_epr_core::avro::{Reader, put_long, put_string};
 use kaa_epr_core::entry::{Entry, Parts};
-use kaa_epr_core::epmmp::Include;
+use kaa_epr_core::epmmp::Strings;
 use kaa_epr_core::json;
 use kaa_epr_core::project::{Projection, project};
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ fn projected(entry: &Entry, include: &[String]) -> String {
         include.iter().for_each(|name| put_string(&mut bytes, name));
     }
     put_long(&mut bytes, 0);
-    let include = Include::read(&mut Reader::new(&bytes)).expect("is well-formed");
+    let include = Strings::read(&mut Reader::new(&bytes)).expect("is well-formed");
     let mut scratch = Projection::new(7);
     let payload = project(entry, &include, &mut scratch);
     let text = payload.to_vec();

@@ -4,7 +4,7 @@ use super::reference::{Bytes, Get, decode_get};
 use kaa_epr_core::avro::{Reader, put_long, put_string};
 use kaa_epr_core::entry::{Entry, FieldMapping, Parts, Stored, documents, from_bson, id_of};
 use kaa_epr_core::epmmp::get_request::{self, NewGetRequest};
-use kaa_epr_core::epmmp::{GetResponse, Include, Revision, Shape};
+use kaa_epr_core::epmmp::{GetResponse, Revision, Shape, Strings};
 use kaa_epr_core::error::Cause;
 use kaa_epr_core::events::{EventKind, decode_endpoint_event};
 use kaa_epr_core::project::{Projection, project};
@@ -224,7 +224,7 @@ fn projected(entry: &Entry, names: &[&str], scratch: &mut Projection) -> Vec<u8>
         }
     }
     put_long(&mut bytes, 0);
-    let include = Include::read(&mut Reader::new(&bytes)).expect("is well-formed");
+    let include = Strings::read(&mut Reader::new(&bytes)).expect("is well-formed");
     let payload = project(entry, &include, scratch);
     let text = payload.to_vec();
     assert_eq!(payload.len(), text.len());

@@ -90,24 +90,29 @@ impl Engine {
         self.responder.link_down();
     }
 
-    #[pyo3(signature = (reply, headers, payload, *, fresh, wall_ms, mono_ms))]
+    #[pyo3(signature = (reply, headers, payload, *, kind=0, fresh, wall_ms, mono_ms))]
+    #[allow(clippy::too_many_arguments)] // the contract of `Engine.get`
     fn get(
         &mut self,
         reply: &str,
         headers: &[u8],
         payload: &[u8],
+        kind: u8,
         fresh: bool,
         wall_ms: i64,
         mono_ms: u64,
-    ) -> bool {
+    ) -> PyResult<bool> {
         let message = Message {
-            kind: Kind::Get,
+            kind: message_kind(kind)?,
             reply: reply.as_bytes(),
             headers,
             payload,
         };
+        if !message.kind.is_request() {
+            return Err(PyValueError::new_err("an event is not a request"));
+        }
         self.responder.message(&message, fresh, Now { wall_ms, mono_ms });
-        self.responder.wants_load()
+        Ok(self.responder.wants_load())
     }
 
     fn event(&mut self, kind: u8, headers: &[u8], payload: &[u8], mono_ms: u64) -> PyResult<()> {
@@ -117,8 +122,8 @@ impl Engine {
             headers,
             payload,
         };
-        if message.kind == Kind::Get {
-            return Err(PyValueError::new_err("a get is not an event"));
+        if message.kind.is_request() {
+            return Err(PyValueError::new_err("a request is not an event"));
         }
         self.responder
             .message(&message, false, Now { wall_ms: 0, mono_ms });

@@ -6,11 +6,11 @@ import pytest
 
 from kaa_epr.engine.api import FlushCause, Kind
 from tests.property.documents import document, endpoint, int64, text
-from tests.property.messages import Get, event_payload
+from tests.property.messages import EVENTS, Get, event_payload
 from tests.property.support import MONO, WALL, ask, each_engine, load, started
 from tests.unit.engine.driving import GET, MISS, OURS, begin, cached, end, event, seen, stored
 
-KINDS = [kind for kind in Kind if kind not in (Kind.GET, Kind.HEARTBEAT)]
+KINDS = EVENTS
 
 
 @each_engine
@@ -195,6 +195,8 @@ def test_with_too_many_settling_endpoints_all_settle(make: str) -> None:
 
 
 @each_engine
-def test_a_get_is_no_event(make: str) -> None:
-    with pytest.raises(ValueError, match="a get is not an event"):
+def test_a_request_is_no_event_and_an_event_no_request(make: str) -> None:
+    with pytest.raises(ValueError, match="a request is not an event"):
         started(make).event(Kind.GET, b"", b"", MONO)
+    with pytest.raises(ValueError, match="an event is not a request"):
+        ask(started(make), GET, kind=Kind.REGISTERED)

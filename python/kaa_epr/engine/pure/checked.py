@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from kaa_epr.engine.pure.limits import MAX_ID_BYTES
+from kaa_epr.engine.pure.limits import MAX_ENDPOINT_IDS, MAX_ID_BYTES
 from kaa_epr.errors import KaaEprError
 
 _MAX_VARINT_BYTES: Final = 10
@@ -25,6 +25,7 @@ class Cause(Enum):
     BLOCK_COUNT = "Malformed request: impossible block count"
     TRAILING = "Malformed request: unexpected trailing bytes"
     TOO_LONG = "Malformed request: identifier longer than 4096 bytes"
+    TOO_MANY = "Malformed request: more than 1000 endpointIds"
 
 
 class DecodeError(KaaEprError):
@@ -41,13 +42,16 @@ class DecodeError(KaaEprError):
 
 
 class Malformed(KaaEprError):
-    """A get that does not decode, with what of it may be echoed."""
+    """A request that does not decode, with what of it may be echoed: no identifiers if one is too long."""
 
-    def __init__(self, error: DecodeError, correlation_id: str, endpoint_id: str, flag: bool | None) -> None:
+    def __init__(
+        self, error: DecodeError, correlation_id: str, endpoint_id: str, flag: bool | None = None
+    ) -> None:
         super().__init__(error, correlation_id, endpoint_id, flag)
+        short = not (too_long(correlation_id) or too_long(endpoint_id))
         self.error = error
-        self.correlation_id = correlation_id
-        self.endpoint_id = endpoint_id
+        self.correlation_id = correlation_id if short else ""
+        self.endpoint_id = endpoint_id if short else ""
         self.flag = flag
         """Whether the request has an includeMetadata byte (revision 3); None when that cannot be told."""
 
@@ -115,6 +119,18 @@ class Reader:
             raise DecodeError(Cause.BLOCK_COUNT, start)
         return count
 
+    def strings(self) -> list[str]:
+        """An array of strings."""
+        strings: list[str] = []
+        while count := self.block():
+            strings += [self.string() for _ in range(count)]
+        return strings
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self.remaining():
+            raise DecodeError(Cause.TRAILING, self.pos)
+
 
 def check_get(payload: bytes) -> bool:
     """Checks a 19/EPMMP get request of any revision.
@@ -129,18 +145,46 @@ def check_get(payload: bytes) -> bool:
         reader.long()
         reader.long()
         endpoint_id = reader.string()
-        while count := reader.block():
-            for _ in range(count):
-                reader.string()
+        reader.strings()
         flag = _check_end(payload, reader.pos)
-        for text in (correlation_id, endpoint_id):
-            if too_long(text):
-                raise DecodeError(Cause.TOO_LONG, 0)
+        _check_lengths(correlation_id, endpoint_id)
     except DecodeError as error:
-        if too_long(correlation_id) or too_long(endpoint_id):
-            correlation_id = endpoint_id = ""
         raise Malformed(error, correlation_id, endpoint_id, flag) from None
     return flag
+
+
+def check_keys_get(payload: bytes) -> None:
+    """Checks a 19/EPMMP metadata keys get request. Raises Malformed."""
+    correlation_id = endpoint_id = ""
+    reader = Reader(payload)
+    try:
+        correlation_id = reader.string()
+        reader.long()
+        reader.long()
+        endpoint_id = reader.string()
+        reader.end()
+        _check_lengths(correlation_id, endpoint_id)
+    except DecodeError as error:
+        raise Malformed(error, correlation_id, endpoint_id) from None
+
+
+def check_app_versions(payload: bytes) -> None:
+    """Checks a 19/EPMMP request for application versions. Raises Malformed."""
+    correlation_id = ""
+    reader = Reader(payload)
+    try:
+        correlation_id = reader.string()
+        reader.long()
+        reader.long()
+        start = reader.pos
+        ids = reader.strings()
+        reader.end()
+        _check_lengths(correlation_id)
+        if len(ids) > MAX_ENDPOINT_IDS:
+            raise DecodeError(Cause.TOO_MANY, start)
+        _check_lengths(*ids)
+    except DecodeError as error:
+        raise Malformed(error, correlation_id, "") from None
 
 
 def check_event(payload: bytes, names_before_id: int) -> None:
@@ -160,6 +204,11 @@ def check_event(payload: bytes, names_before_id: int) -> None:
 def too_long(text: str) -> bool:
     """Whether ``text`` is over the bound of what is echoed."""
     return len(text) > MAX_ID_BYTES or len(text.encode("utf-8")) > MAX_ID_BYTES
+
+
+def _check_lengths(*identifiers: str) -> None:
+    if any(map(too_long, identifiers)):
+        raise DecodeError(Cause.TOO_LONG, 0)
 
 
 def _check_end(payload: bytes, pos: int) -> bool:

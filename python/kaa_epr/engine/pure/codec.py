@@ -1,8 +1,9 @@
-"""19/EPMMP gets and 9/ELCE, 15/EME events through fastavro, by the schemas that the package ships."""
+"""19/EPMMP reads and 9/ELCE, 15/EME events through fastavro, by the schemas that the package ships."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final
 
@@ -10,22 +11,18 @@ import fastavro
 
 from kaa_epr import schemas
 from kaa_epr.engine.api import Kind
-from kaa_epr.engine.pure.checked import check_event, check_get
+from kaa_epr.engine.pure.checked import check_app_versions, check_event, check_get, check_keys_get
 
 _GET: Final = "epmmp/0019-endpoint-metadata-get"
 
 
 @dataclass(frozen=True, slots=True)
-class GetRequest:
-    """A get that decoded. Times are in milliseconds; ``timestamp`` is Unix time."""
+class Request:
+    """What all requests have. Times are in milliseconds; ``timestamp`` is Unix time."""
 
     correlation_id: str
     timestamp: int
     timeout: int
-    endpoint_id: str
-    include: tuple[str, ...]
-    include_metadata: bool
-    revision: int
 
     def deadline(self) -> int | None:
         """When it expires, Unix milliseconds, at most 2^63 - 1; None when never."""
@@ -38,8 +35,35 @@ class GetRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class GetRequest(Request):
+    """A metadata get that decoded."""
+
+    endpoint_id: str
+    include: tuple[str, ...]
+    include_metadata: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeysGetRequest(Request):
+    """A metadata keys get that decoded."""
+
+    endpoint_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppVersionsRequest(Request):
+    """A request for the application versions of endpoints that decoded."""
+
+    endpoint_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GetResponse:
-    """An answer before encoding. All but 200 have a reason, and no payload, eTag and application version."""
+    """An answer to a metadata get before encoding.
+
+    All but 200 have a reason, and no payload, eTag and application version.
+    """
 
     correlation_id: str
     timestamp: int
@@ -69,21 +93,81 @@ def decode_get(payload: bytes, plain_revision: int) -> GetRequest:
     )
 
 
-def encode_response(response: GetResponse, revision: int) -> bytes:
-    """Encodes an answer in ``revision`` (1, 2 or 3), which decides what of it is left out."""
-    record = {
-        "correlationId": response.correlation_id,
-        "timestamp": response.timestamp,
-        "timeout": 0,
+def decode_keys_get(payload: bytes) -> KeysGetRequest:
+    """Decodes a metadata keys get. Raises Malformed."""
+    check_keys_get(payload)
+    record = _read(payload, _KEYS_REQUEST)
+    return KeysGetRequest(
+        record["correlationId"], record["timestamp"], record["timeout"], record["endpointId"]
+    )
+
+
+def decode_app_versions(payload: bytes) -> AppVersionsRequest:
+    """Decodes a request for application versions. Raises Malformed."""
+    check_app_versions(payload)
+    record = _read(payload, _VERSIONS_REQUEST)
+    ids = tuple(record["endpointIds"])
+    return AppVersionsRequest(record["correlationId"], record["timestamp"], record["timeout"], ids)
+
+
+@dataclass(frozen=True, slots=True)
+class KeysGetResponse:
+    """An answer to a metadata keys get before encoding."""
+
+    correlation_id: str
+    timestamp: int
+    endpoint_id: str
+    status: int
+    reason: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppVersionsResponse:
+    """An answer to a request for application versions before encoding."""
+
+    correlation_id: str
+    timestamp: int
+    endpoint_ids: tuple[str, ...]
+    status: int
+    reason: str | None = None
+    groups: Mapping[str, list[str]] = field(default_factory=dict)
+    """Application version -> the endpoints that have it."""
+
+
+Response = GetResponse | KeysGetResponse | AppVersionsResponse
+
+
+def encode_response(response: Response, revision: int) -> bytes:
+    """Encodes an answer; one to a metadata get in ``revision`` (1 to 3), which decides what is left out."""
+    head = {"correlationId": response.correlation_id, "timestamp": response.timestamp, "timeout": 0}
+    result = {"statusCode": response.status, "reasonPhrase": response.reason}
+    match response:
+        case GetResponse():
+            return _write(_RESPONSES[revision], head | _metadata_fields(response) | result)
+        case KeysGetResponse():
+            fields = {"endpointId": response.endpoint_id, "keys": list(response.keys)}
+            return _write(_KEYS_RESPONSE, head | fields | result)
+        case AppVersionsResponse():
+            versions = {
+                "endpointIds": list(response.endpoint_ids),
+                "appVersionsToEndpoints": dict(response.groups),
+            }
+            return _write(_VERSIONS_RESPONSE, head | versions | result)
+
+
+def _metadata_fields(response: GetResponse) -> dict[str, Any]:
+    return {
         "endpointId": response.endpoint_id,
         "eTag": response.etag,
         "payload": response.payload,
-        "statusCode": response.status,
-        "reasonPhrase": response.reason,
         "appVersionName": response.app_version,
     }
+
+
+def _write(schema: schemas.Schema, record: dict[str, Any]) -> bytes:
     buffer = BytesIO()
-    fastavro.schemaless_writer(buffer, _RESPONSES[revision], record)
+    fastavro.schemaless_writer(buffer, schema, record)
     return buffer.getvalue()
 
 
@@ -125,6 +209,10 @@ _FIELDS_AROUND: Final = 4
 
 _REQUESTS: Final = {revision: _parsed(f"{_GET}-request.rev{revision}") for revision in (1, 2, 3)}
 _RESPONSES: Final = {revision: _parsed(f"{_GET}-response.rev{revision}") for revision in (1, 2, 3)}
+_KEYS_REQUEST: Final = _parsed("epmmp/0019-endpoint-metadata-keys-get-request")
+_KEYS_RESPONSE: Final = _parsed("epmmp/0019-endpoint-metadata-keys-get-response")
+_VERSIONS_REQUEST: Final = _parsed("epmmp/0019-endpoints-app-version-request")
+_VERSIONS_RESPONSE: Final = _parsed("epmmp/0019-endpoints-app-version-response")
 _EVENTS: Final = {
     Kind.METADATA_UPDATED: _up_to_endpoint_id("events/0015-ep-metadata-updated"),
     Kind.REGISTERED: _up_to_endpoint_id("events/0009-ep-registered"),

@@ -56,16 +56,27 @@ class PureEngine:
     # --- messages -------------------------------------------------------------------------------------------
 
     def get(
-        self, reply: str, headers: bytes, payload: bytes, *, fresh: bool, wall_ms: int, mono_ms: int
+        self,
+        reply: str,
+        headers: bytes,
+        payload: bytes,
+        *,
+        kind: Kind = Kind.GET,
+        fresh: bool,
+        wall_ms: int,
+        mono_ms: int,
     ) -> bool:
-        """A get request (flow 1); returns whether flights are queued."""
-        self._pipeline.get(reply.encode(), headers, payload, Now(wall_ms, mono_ms), fresh=fresh)
+        """A request (flow 1); returns whether flights are queued. ValueError for a kind that is none."""
+        if not Kind(kind).is_request:
+            raise ValueError("an event is not a request")
+        now = Now(wall_ms, mono_ms)
+        self._pipeline.get(Kind(kind), reply.encode(), headers, payload, now, fresh=fresh)
         return self._pipeline.park.queued > 0
 
     def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:
-        """An event (flow 3): its entry is gone afterwards, or everything. ValueError for ``Kind.GET``."""
-        if kind == Kind.GET:
-            raise ValueError("a get is not an event")
+        """An event (flow 3): its entry is gone afterwards, or everything. ValueError for a request."""
+        if Kind(kind).is_request:
+            raise ValueError("a request is not an event")
         if kind == Kind.HEARTBEAT:
             self._pipeline.heartbeat(headers, mono_ms)
             return

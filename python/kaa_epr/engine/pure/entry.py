@@ -53,6 +53,11 @@ class Entry:
         texts = len(self.endpoint_id) + len(self.app_version or "")
         return ENTRY_BYTES + texts + 3 * len(self.json) + FIELD_BYTES * len(self.fields)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The metadata keys, in stored order."""
+        return tuple(self.fields)
+
     def project(self, include: Collection[str]) -> bytes:
         """The named fields that exist, in stored order; all of them when none is named."""
         if not include:

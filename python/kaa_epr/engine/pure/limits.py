@@ -7,6 +7,9 @@ from typing import Final
 MAX_ID_BYTES: Final = 4096
 """UTF-8 bytes of a correlationId or endpointId: what every answer echoes stays small (design section 5)."""
 
+MAX_ENDPOINT_IDS: Final = 1000
+"""Endpoints of one request for application versions, repeated ones counted each time."""
+
 MAX_DEPTH: Final = 200
 """Levels of a stored document: it is the first, each document, array or code scope inside one more."""
 
@@ -48,6 +51,9 @@ MAX_BUGS: Final = 16
 
 WAITER_BYTES: Final = 256
 """Charged for a waiting get beside its bytes: the waiter and the decoded request (CPython 3.11, 64 bits)."""
+
+PART_BYTES: Final = 16
+"""Charged for each endpoint of a request that waits for some of them: a list slot and a reference."""
 
 ENTRY_BYTES: Final = 500
 """Charged for a cached endpoint beside its texts: objects, dict slots, LRU links."""

@@ -1,24 +1,38 @@
 """Gets that wait for loads: flights, loads, and who is answered by which.
 
+A *get* is here whatever asks for one endpoint: its metadata, its keys, or a part of a request about several.
 A *flight* is one endpoint and the gets that one load of it will answer. It is queued until ``begin`` takes it
-into a load; from that moment, its lease, it is running. An endpoint has at most one queued
-flight, its youngest.
+into a load; from that moment, its lease, it is running. An endpoint has at most one queued flight, its
+youngest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
-from kaa_epr.engine.pure.codec import GetRequest
+from kaa_epr.engine.pure.codec import AppVersionsRequest, GetRequest, KeysGetRequest
 from kaa_epr.engine.pure.limits import LOWEST, WAITER_BYTES
+
+
+class Waiting(Protocol):
+    """A get as far as flights are concerned."""
+
+    @property
+    def arrived_ms(self) -> int:
+        """Monotonic."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against the bound of what may wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A get that waits, with where its answer goes. ``arrived_ms`` is monotonic."""
+    """A request that waits, with where its answer goes. ``arrived_ms`` is monotonic."""
 
-    request: GetRequest
+    request: GetRequest | KeysGetRequest | AppVersionsRequest
     reply: bytes
     traceparent: bytes | None
     arrived_ms: int
@@ -30,8 +44,11 @@ class Waiter:
         return WAITER_BYTES + 2 * self.payload_bytes + len(self.reply) + len(self.traceparent or b"")
 
 
+W = TypeVar("W", bound=Waiting)
+
+
 @dataclass(slots=True)
-class _Flight:
+class _Flight(Generic[W]):
     load: int | None = None
     """The load that took it; None while it is queued."""
     cut: bool = False
@@ -41,30 +58,30 @@ class _Flight:
     """How many loads of it returned less than they should have."""
     least: int = LOWEST
     """The version that an older flight was answered with while this one ran: less would be a step back."""
-    waiters: list[Waiter] = field(default_factory=list)
+    waiters: list[W] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(Generic[W]):
     """What a landed flight leaves to do: gets to answer, oldest first, and whether to cache the result.
 
     ``reloads``: how many loads were in vain before. ``least``: the version that an older load of this
     endpoint was answered with while this one ran.
     """
 
-    waiters: list[Waiter]
+    waiters: list[W]
     cacheable: bool
     reloads: int
     least: int
 
 
-class Park:
+class Park(Generic[W]):
     """All gets that wait, bounded in number and in bytes."""
 
     def __init__(self, max_waiters: int, max_bytes: int) -> None:
         self._max_waiters = max_waiters
         self._max_bytes = max_bytes
-        self._flights: dict[str, list[_Flight]] = {}
+        self._flights: dict[str, list[_Flight[W]]] = {}
         self._queue: dict[str, None] = {}
         self._loads: dict[int, list[str]] = {}
         self._next_load = 1
@@ -81,16 +98,19 @@ class Park:
         """Loads that have begun and not ended."""
         return len(self._loads)
 
-    def admits(self, waiter: Waiter) -> bool:
-        """Whether there is room for one more."""
-        return self.waiters < self._max_waiters and self.bytes + waiter.size <= self._max_bytes
+    def admits(self, waiters: int, size: int) -> bool:
+        """Whether there is room for so many more gets of so many bytes together."""
+        return self.waiters + waiters <= self._max_waiters and self.bytes + size <= self._max_bytes
 
-    def park(self, waiter: Waiter, *, alone: bool) -> bool:
+    def charge(self, size: int) -> None:
+        """Counts bytes of waiting gets that are kept elsewhere; a negative number gives them back."""
+        self.bytes += size
+
+    def park(self, endpoint_id: str, waiter: W, *, alone: bool) -> bool:
         """Parks a get that was admitted; returns whether it joined a flight.
 
         ``alone``: a running flight will not do.
         """
-        endpoint_id = waiter.request.endpoint_id
         self.waiters += 1
         self.bytes += waiter.size
         flights = self._flights.setdefault(endpoint_id, [])
@@ -101,7 +121,7 @@ class Park:
         self._queue[endpoint_id] = None
         return False
 
-    def park_again(self, endpoint_id: str, landing: Landing) -> None:
+    def park_again(self, endpoint_id: str, landing: Landing[W]) -> None:
         """Parks the gets of a flight that landed in vain; those of a younger queued one come behind."""
         self.waiters += len(landing.waiters)
         self.bytes += sum(waiter.size for waiter in landing.waiters)
@@ -140,7 +160,7 @@ class Park:
         except KeyError:
             raise ValueError(f"no load {load} is running") from None
 
-    def land(self, load: int, endpoint_id: str) -> Landing | None:
+    def land(self, load: int, endpoint_id: str) -> Landing[W] | None:
         """The load has a result: its flight and all older ones are answered by it.
 
         None when the load has no flight for the endpoint (any more: a younger load may have answered it).
@@ -160,16 +180,16 @@ class Park:
         for flight in self._flights.get(endpoint_id, ()):
             flight.least = max(flight.least, version)
 
-    def fail(self, load: int, endpoint_id: str) -> list[Waiter]:
+    def fail(self, load: int, endpoint_id: str) -> list[W]:
         """The load failed: only its own flight ends."""
         flights = self._flights.get(endpoint_id, [])
         failed = [flight for flight in flights if flight.load == load]
         self._keep(endpoint_id, [flight for flight in flights if flight.load != load])
         return self._leave(waiter for flight in failed for waiter in flight.waiters)
 
-    def fail_queued(self, arrived_ms: int | None) -> list[Waiter]:
+    def fail_queued(self, arrived_ms: int | None) -> list[W]:
         """Gives up queued flights whose first get arrived at or before ``arrived_ms``; with None, all."""
-        failed: list[Waiter] = []
+        failed: list[W] = []
         for endpoint_id in list(self._queue):
             flights = self._flights[endpoint_id]
             if arrived_ms is not None and flights[-1].waiters[0].arrived_ms > arrived_ms:
@@ -189,13 +209,13 @@ class Park:
         for endpoint_id in self._flights:
             self.cut(endpoint_id)
 
-    def _keep(self, endpoint_id: str, flights: list[_Flight]) -> None:
+    def _keep(self, endpoint_id: str, flights: list[_Flight[W]]) -> None:
         if flights:
             self._flights[endpoint_id] = flights
         else:
             self._flights.pop(endpoint_id, None)
 
-    def _leave(self, waiters: Iterable[Waiter]) -> list[Waiter]:
+    def _leave(self, waiters: Iterable[W]) -> list[W]:
         left = list(waiters)
         self.waiters -= len(left)
         self.bytes -= sum(waiter.size for waiter in left)

@@ -1,7 +1,8 @@
 //! `EndpointMetadataGetRequest` (19/EPMMP, revisions 1 to 3): correlationId, timestamp, timeout, endpointId,
 //! include and, in revision 3, includeMetadata.
 
-use super::Include;
+use super::Strings;
+use super::deadline::deadline;
 use crate::avro::{Reader, len_bytes, len_long, len_string, put_boolean, put_long, put_string};
 use crate::error::{Cause, DecodeError};
 use crate::limits::MAX_ID_LEN;
@@ -30,19 +31,19 @@ pub struct GetRequest<'a> {
     /// Whose metadata is wanted; at most [`MAX_ID_LEN`] bytes.
     pub endpoint_id: &'a str,
     /// The metadata keys wanted; empty: all.
-    pub include: Include<'a>,
+    pub include: Strings<'a>,
     /// Which revisions the message may be.
     pub shape: Shape,
 }
 
-/// A get that does not decode, and what its 400 can still repeat.
+/// A request that does not decode, and what its 400 can still repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed<'a> {
     /// The correlation ID if it decoded and both ids are short enough, else empty.
     pub correlation_id: &'a str,
     /// The endpoint ID if it decoded and both ids are short enough, else empty.
     pub endpoint_id: &'a str,
-    /// The shape, and so the revision, if decoding got that far: only an overlong id is found later.
+    /// The shape of a get, and so its revision, if decoding got that far: only an overlong id is found later.
     pub shape: Option<Shape>,
     /// What is wrong, and where.
     pub error: DecodeError,
@@ -53,11 +54,7 @@ impl GetRequest<'_> {
     #[inline]
     #[must_use]
     pub const fn deadline(&self) -> Option<i64> {
-        if self.timeout > 0 {
-            Some(self.timestamp.saturating_add(self.timeout))
-        } else {
-            None
-        }
+        deadline(self.timestamp, self.timeout)
     }
 
     /// Whether the deadline has passed at `wall_ms` (Unix milliseconds).
@@ -78,7 +75,10 @@ impl GetRequest<'_> {
 #[inline]
 pub fn decode(payload: &[u8]) -> Result<GetRequest<'_>, Malformed<'_>> {
     let mut echo = Echo::default();
-    decode_fields(payload, &mut echo).map_err(|error| malformed(echo, error))
+    decode_fields(payload, &mut echo).map_err(|error| Malformed {
+        shape: echo.shape,
+        ..Malformed::new(echo.correlation_id, echo.endpoint_id, error)
+    })
 }
 
 /// What decoded before an error.
@@ -99,7 +99,7 @@ fn decode_fields<'a>(payload: &'a [u8], echo: &mut Echo<'a>) -> Result<GetReques
     let endpoint_start = reader;
     let endpoint_id = reader.string()?;
     echo.endpoint_id = endpoint_id;
-    let include = Include::read(&mut reader)?;
+    let include = Strings::read(&mut reader)?;
     let shape = match reader.rest() {
         [] => Shape::Plain,
         [flag @ (0 | 1)] => Shape::WithFlag {
@@ -124,21 +124,17 @@ fn decode_fields<'a>(payload: &'a [u8], echo: &mut Echo<'a>) -> Result<GetReques
     })
 }
 
-#[cold]
-fn malformed(echo: Echo<'_>, error: DecodeError) -> Malformed<'_> {
-    let Echo {
-        mut correlation_id,
-        mut endpoint_id,
-        shape,
-    } = echo;
-    if correlation_id.len() > MAX_ID_LEN || endpoint_id.len() > MAX_ID_LEN {
-        (correlation_id, endpoint_id) = ("", "");
-    }
-    Malformed {
-        correlation_id,
-        endpoint_id,
-        shape,
-        error,
+impl<'a> Malformed<'a> {
+    /// What may be repeated of what decoded: nothing, if one of the ids is too long for that.
+    #[cold]
+    pub(super) fn new(correlation_id: &'a str, endpoint_id: &'a str, error: DecodeError) -> Self {
+        let short = correlation_id.len() <= MAX_ID_LEN && endpoint_id.len() <= MAX_ID_LEN;
+        Self {
+            correlation_id: if short { correlation_id } else { "" },
+            endpoint_id: if short { endpoint_id } else { "" },
+            shape: None,
+            error,
+        }
     }
 }
 

@@ -101,12 +101,12 @@ const NULL: i64 = 0;
 const VALUE: i64 = 1;
 
 #[inline]
-fn len_option(value: Option<usize>) -> usize {
+pub(super) fn len_option(value: Option<usize>) -> usize {
     1 + value.map_or(0, len_bytes)
 }
 
 #[inline]
-fn put_option(out: &mut Vec<u8>, value: Option<&str>) {
+pub(super) fn put_option(out: &mut Vec<u8>, value: Option<&str>) {
     match value {
         None => put_long(out, NULL),
         Some(value) => {

@@ -24,6 +24,10 @@ pub enum Kind {
     AppVersionUpdated = 4,
     /// A writer's heartbeat (`schemas/coherence/`).
     Heartbeat = 5,
+    /// 19/EPMMP endpoint metadata keys get request.
+    KeysGet = 6,
+    /// 19/EPMMP request for the application versions of endpoints.
+    AppVersions = 7,
 }
 
 impl Kind {
@@ -36,8 +40,15 @@ impl Kind {
             Self::Unregistered,
             Self::AppVersionUpdated,
             Self::Heartbeat,
+            Self::KeysGet,
+            Self::AppVersions,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == number)
+    }
+
+    /// Whether it is to be answered; the others are to be heard.
+    pub fn is_request(self) -> bool {
+        matches!(self, Self::Get | Self::KeysGet | Self::AppVersions)
     }
 }

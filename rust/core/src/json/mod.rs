@@ -14,4 +14,4 @@ pub use object::{Member, Members};
 pub use print::{Open, Printable, Printer};
 pub use text::{put_escaped, put_string};
 
-pub(crate) use text::is_plain;
+pub(crate) use text::{is_plain, put_unescaped};

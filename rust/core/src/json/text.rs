@@ -75,6 +75,39 @@ fn put_escape(out: &mut String, byte: u8) {
     }
 }
 
+/// Appends what [`put_escaped`] made `escaped` of.
+#[cold]
+pub(crate) fn put_unescaped(out: &mut String, escaped: &str) {
+    let mut rest = escaped;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let (character, length) = read_escape(&rest.as_bytes()[at + 1..]);
+        out.push(character);
+        rest = rest.get(at + 1 + length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+}
+
+/// What stands behind a backslash: the character, and how many bytes it took.
+fn read_escape(bytes: &[u8]) -> (char, usize) {
+    let digit = |at| {
+        bytes
+            .get(at)
+            .and_then(|byte| char::from(*byte).to_digit(16))
+            .unwrap_or(0)
+    };
+    match bytes.first().copied().unwrap_or(b'\\') {
+        b'n' => ('\n', 1),
+        b'r' => ('\r', 1),
+        b't' => ('\t', 1),
+        b'b' => ('\x08', 1),
+        b'f' => ('\x0C', 1),
+        // Only control characters are written by number.
+        b'u' => (char::from((digit(3) << 4 | digit(4)) as u8), 5),
+        other => (char::from(other), 1),
+    }
+}
+
 /// Appends a byte as two lower-case hexadecimal digits.
 pub(super) fn put_hex(out: &mut String, byte: u8) {
     for digit in [byte >> 4, byte & 0x0F] {

@@ -1,16 +1,16 @@
 //! Flow 1 from "project" on, for hits and for landed gets alike.
 
 use crate::entry::Entry;
-use crate::epmmp::get_request::{GetRequest, Malformed, Shape};
-use crate::epmmp::get_response::{GetResponse, Revision};
+use crate::epmmp::{AppVersionsResponse, GetResponse, Group, Keys, KeysGetResponse, Revision, Strings};
 use crate::error::Cause;
-use crate::frame::{PublishLen, publish};
+use crate::frame::{Kind, PublishLen, publish};
 use crate::output::Output;
-use crate::project::{Projection, project};
+use crate::project::Projection;
 use crate::stats::Stats;
 
-use super::Now;
 use super::core::Link;
+use super::request::Get;
+use super::{Config, Now};
 
 /// What a get is answered with.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,10 @@ impl Failure {
     pub(super) const TOO_LARGE: Self = Self {
         status: 413,
         reason: "Metadata exceeds the maximum NATS payload",
+    };
+    pub(super) const ANSWER_TOO_LARGE: Self = Self {
+        status: 413,
+        reason: "Answer exceeds the maximum NATS payload",
     };
     pub(super) const UNUSABLE: Self = Self {
         status: 500,
@@ -61,52 +65,107 @@ impl Failure {
     };
 }
 
+/// The message that an answer is, and what it repeats of its request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form<'a> {
+    Metadata {
+        endpoint_id: &'a str,
+        revision: Revision,
+    },
+    Keys {
+        endpoint_id: &'a str,
+    },
+    AppVersions {
+        endpoint_ids: Strings<'a>,
+    },
+}
+
+impl Form<'_> {
+    /// The same message, repeating nothing.
+    fn bare(self) -> Self {
+        match self {
+            Self::Metadata { revision, .. } => Self::Metadata {
+                endpoint_id: "",
+                revision,
+            },
+            Self::Keys { .. } => Self::Keys { endpoint_id: "" },
+            Self::AppVersions { .. } => Self::AppVersions {
+                endpoint_ids: Strings::default(),
+            },
+        }
+    }
+}
+
 /// Where an answer goes and what it repeats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Envelope<'a> {
     pub reply: &'a [u8],
     pub traceparent: Option<&'a [u8]>,
     pub correlation_id: &'a str,
-    pub endpoint_id: &'a str,
-    pub revision: Revision,
+    pub form: Form<'a>,
     pub deadline_ms: Option<i64>,
 }
 
-impl<'a> Envelope<'a> {
-    pub(super) fn of(
-        request: &GetRequest<'a>,
-        reply: &'a [u8],
-        traceparent: Option<&'a [u8]>,
-        plain: Revision,
-    ) -> Self {
-        Self {
-            reply,
-            traceparent,
-            correlation_id: request.correlation_id,
-            endpoint_id: request.endpoint_id,
-            revision: match request.shape {
-                Shape::Plain => plain,
-                Shape::WithFlag { .. } => Revision::Three,
-            },
-            deadline_ms: request.deadline(),
-        }
+/// An answer that can be put into a frame.
+pub(super) trait Answer {
+    /// What it answers.
+    const ASKED: Kind;
+    fn status(&self) -> i32;
+    fn encoded_len(&self) -> usize;
+    fn encode(&self, out: &mut Vec<u8>);
+}
+
+/// An answer to a metadata get, in one revision.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InRevision<'a>(pub Revision, pub GetResponse<'a>);
+
+impl Answer for InRevision<'_> {
+    const ASKED: Kind = Kind::Get;
+
+    fn status(&self) -> i32 {
+        self.1.status
     }
 
-    /// For a request that did not decode.
-    pub(super) fn of_malformed(
-        malformed: &Malformed<'a>,
-        reply: &'a [u8],
-        traceparent: Option<&'a [u8]>,
-        revision: Revision,
-    ) -> Self {
-        Self {
-            reply,
-            traceparent,
-            correlation_id: malformed.correlation_id,
-            endpoint_id: malformed.endpoint_id,
-            revision,
-            deadline_ms: None,
-        }
+    #[inline]
+    fn encoded_len(&self) -> usize {
+        self.1.encoded_len(self.0)
+    }
+
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.1.encode(self.0, out);
+    }
+}
+
+impl Answer for KeysGetResponse<'_> {
+    const ASKED: Kind = Kind::KeysGet;
+
+    fn status(&self) -> i32 {
+        self.status
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+}
+
+impl Answer for AppVersionsResponse<'_> {
+    const ASKED: Kind = Kind::AppVersions;
+
+    fn status(&self) -> i32 {
+        self.status
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.encode(out);
     }
 }
 
@@ -115,6 +174,7 @@ impl<'a> Envelope<'a> {
 pub(super) struct Desk<'d> {
     pub sender: Sender<'d>,
     pub projection: &'d mut Projection,
+    pub config: &'d Config,
 }
 
 /// Where answers go.
@@ -127,81 +187,121 @@ pub(super) struct Sender<'d> {
 }
 
 impl Desk<'_> {
-    /// Answers a request that decoded.
-    pub(super) fn answer(&mut self, envelope: &Envelope<'_>, request: &GetRequest<'_>, outcome: Outcome<'_>) {
+    /// Answers a request about one endpoint from its entry.
+    #[inline]
+    pub(super) fn found<'a, G: Get<'a>>(&mut self, envelope: &Envelope<'_>, request: &G, entry: &Entry) {
+        if let Err(failure) = request.found(self, envelope, entry) {
+            self.sender.fail(envelope, failure);
+        }
+    }
+
+    /// Answers a request about one endpoint.
+    pub(super) fn answer<'a, G: Get<'a>>(
+        &mut self,
+        envelope: &Envelope<'_>,
+        request: &G,
+        outcome: Outcome<'_>,
+    ) {
         match outcome {
             Outcome::Failed(failure) => self.sender.fail(envelope, failure),
             Outcome::Found(entry) => self.found(envelope, request, entry),
         }
     }
-
-    fn found(&mut self, envelope: &Envelope<'_>, request: &GetRequest<'_>, entry: &Entry) {
-        let wanted = !matches!(
-            request.shape,
-            Shape::WithFlag {
-                include_metadata: false
-            }
-        );
-        let response = GetResponse {
-            correlation_id: envelope.correlation_id,
-            timestamp: self.sender.now.wall_ms,
-            endpoint_id: envelope.endpoint_id,
-            etag: entry.etag(),
-            payload: wanted.then(|| project(entry, &request.include, self.projection)),
-            status: 200,
-            reason: None,
-            app_version: entry.app_version(),
-        };
-        if !self.sender.send(envelope, &response) {
-            self.sender.fail(envelope, Failure::TOO_LARGE);
-        }
-    }
 }
 
 impl Sender<'_> {
-    /// Answers with a failure; one that is itself too large for the server has an empty echo.
-    pub(super) fn fail(&mut self, envelope: &Envelope<'_>, failure: Failure) {
-        let response = GetResponse {
+    /// Answers with application versions, or 413.
+    pub(super) fn app_versions(
+        &mut self,
+        envelope: &Envelope<'_>,
+        endpoint_ids: Strings<'_>,
+        groups: &[Group<'_>],
+    ) {
+        let response = AppVersionsResponse {
             correlation_id: envelope.correlation_id,
             timestamp: self.now.wall_ms,
-            endpoint_id: envelope.endpoint_id,
-            etag: None,
-            payload: None,
-            status: failure.status,
-            reason: Some(failure.reason),
-            app_version: None,
+            endpoint_ids,
+            groups,
+            status: 200,
+            reason: None,
         };
         if !self.send(envelope, &response) {
+            self.fail(envelope, Failure::ANSWER_TOO_LARGE);
+        }
+    }
+
+    /// Answers with a failure; one that is itself too large for the server has an empty echo.
+    pub(super) fn fail(&mut self, envelope: &Envelope<'_>, failure: Failure) {
+        if !self.send_failure(envelope, failure) {
             let bare = Envelope {
                 traceparent: None,
+                correlation_id: "",
+                form: envelope.form.bare(),
                 ..*envelope
             };
-            self.send(
-                &bare,
-                &GetResponse {
-                    correlation_id: "",
-                    endpoint_id: "",
-                    ..response
-                },
-            );
+            self.send_failure(&bare, failure);
+        }
+    }
+
+    fn send_failure(&mut self, envelope: &Envelope<'_>, failure: Failure) -> bool {
+        let correlation_id = envelope.correlation_id;
+        let (timestamp, status, reason) = (self.now.wall_ms, failure.status, Some(failure.reason));
+        match envelope.form {
+            Form::Metadata {
+                endpoint_id,
+                revision,
+            } => {
+                let response = GetResponse {
+                    correlation_id,
+                    timestamp,
+                    endpoint_id,
+                    etag: None,
+                    payload: None,
+                    status,
+                    reason,
+                    app_version: None,
+                };
+                self.send(envelope, &InRevision(revision, response))
+            }
+            Form::Keys { endpoint_id } => {
+                let response = KeysGetResponse {
+                    correlation_id,
+                    timestamp,
+                    endpoint_id,
+                    keys: Keys::default(),
+                    status,
+                    reason,
+                };
+                self.send(envelope, &response)
+            }
+            Form::AppVersions { endpoint_ids } => {
+                let response = AppVersionsResponse {
+                    correlation_id,
+                    timestamp,
+                    endpoint_ids,
+                    groups: &[],
+                    status,
+                    reason,
+                };
+                self.send(envelope, &response)
+            }
         }
     }
 
     /// Makes the frame unless it is larger than the server takes.
-    fn send(&mut self, envelope: &Envelope<'_>, response: &GetResponse<'_>) -> bool {
+    #[inline]
+    pub(super) fn send<A: Answer>(&mut self, envelope: &Envelope<'_>, answer: &A) -> bool {
         let traceparent = envelope.traceparent.filter(|_| self.link.headers);
-        let len = PublishLen::new(traceparent, response.encoded_len(envelope.revision));
+        let len = PublishLen::new(traceparent, answer.encoded_len());
         if len.total() > self.link.max_payload {
             return false;
         }
         self.output
             .frame(len, envelope.deadline_ms, self.now.mono_ms, |out| {
-                publish(out, envelope.reply, traceparent, len, |out| {
-                    response.encode(envelope.revision, out)
-                });
+                publish(out, envelope.reply, traceparent, len, |out| answer.encode(out));
             });
         self.stats.count.held_dropped += self.output.take_dropped();
-        self.stats.answered(response.status);
+        self.stats.answered(A::ASKED, answer.status());
         true
     }
 }

@@ -3,20 +3,21 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::answer::{Desk, Envelope, Failure, Outcome, Sender};
+use super::answer::{Desk, Envelope, Failure, Sender};
 use super::loads::Landed;
+use super::request::{Get, Request, traceparent, waiter};
 use super::{Config, Now};
 use crate::bugs::{Bug, Bugs};
 use crate::cache::{Cache, Lookup};
 use crate::coherence::Coherence;
 use crate::entry::Entry;
-use crate::epmmp::get_request::{self, GetRequest, Shape};
-use crate::epmmp::get_response::Revision;
+use crate::epmmp::{AppVersionsRequest, GetRequest, KeysGetRequest};
 use crate::events::EventKind;
-use crate::frame::{HeaderName, Kind, Message, header};
+use crate::frame::{Kind, Message};
+use crate::gather::Gathers;
 use crate::limits::{MAX_BUGS, MAX_PAYLOAD};
 use crate::output::Output;
-use crate::park::{Park, Parked, Waiter};
+use crate::park::{Park, Parked};
 use crate::project::Projection;
 use crate::stats::{FlushCause, Stats};
 
@@ -35,6 +36,7 @@ pub(super) struct Core {
     pub(super) cache: Cache<Entry>,
     pub(super) unknown: Cache<Box<str>>,
     pub park: Park,
+    pub(super) gathers: Gathers,
     pub coherence: Coherence,
     pub output: Output,
     pub stats: Stats,
@@ -59,6 +61,7 @@ impl Core {
             cache: Cache::new(config.cache, config.seed),
             unknown: Cache::new(config.unknown, config.seed),
             park: Park::new(config.park, config.seed),
+            gathers: Gathers::new(config.seed),
             coherence: Coherence::new(config.spans, config.seed),
             output: Output::new(config.hold),
             stats: Stats::default(),
@@ -80,7 +83,9 @@ impl Core {
     pub(super) fn message(&mut self, message: &Message<'_>, fresh: bool, now: Now) {
         let before = self.output.ready();
         let done = catch_unwind(AssertUnwindSafe(|| match message.kind {
-            Kind::Get => self.get(message, fresh, now),
+            Kind::Get => self.request::<GetRequest<'_>>(message, fresh, now),
+            Kind::KeysGet => self.request::<KeysGetRequest<'_>>(message, fresh, now),
+            Kind::AppVersions => self.request::<AppVersionsRequest<'_>>(message, fresh, now),
             Kind::MetadataUpdated => self.event(message, EventKind::MetadataUpdated, now),
             Kind::Registered => self.event(message, EventKind::Registered, now),
             Kind::Unregistered => self.event(message, EventKind::Unregistered, now),
@@ -90,30 +95,33 @@ impl Core {
         if done.is_err() {
             self.output.truncate(before);
             match message.kind {
-                Kind::Get => self.bug(message, now),
+                Kind::Get => self.bug::<GetRequest<'_>>(message, now),
+                Kind::KeysGet => self.bug::<KeysGetRequest<'_>>(message, now),
+                Kind::AppVersions => self.bug::<AppVersionsRequest<'_>>(message, now),
                 _ => self.flush(FlushCause::UndecodableEvent),
             }
         }
     }
 
     /// Flow 1, in the order of design section 5: replyTo, decoding, expiry, cache, pending limit, store, size.
-    fn get(&mut self, message: &Message<'_>, fresh: bool, now: Now) {
-        self.stats.count.requests += 1;
+    #[inline]
+    fn request<'a, R: Request<'a>>(&mut self, message: &Message<'a>, fresh: bool, now: Now) {
+        self.stats.requested(R::KIND);
         self.notice_silence(now);
         if message.reply.is_empty() {
             self.stats.count.requests_no_reply += 1;
             return;
         }
-        let traceparent = traceparent(message);
-        let request = match get_request::decode(message.payload) {
+        let request = match R::decode(message.payload) {
             Ok(request) => request,
             Err(malformed) => {
-                let revision = match malformed.shape {
-                    Some(Shape::WithFlag { .. }) => Revision::Three,
-                    Some(Shape::Plain) => self.config.plain_revision,
-                    None => self.config.default_revision,
+                let envelope = Envelope {
+                    reply: message.reply,
+                    traceparent: traceparent(message),
+                    correlation_id: malformed.correlation_id,
+                    form: R::form_of_malformed(&malformed, &self.config),
+                    deadline_ms: None,
                 };
-                let envelope = Envelope::of_malformed(&malformed, message.reply, traceparent, revision);
                 let failure = Failure::malformed(malformed.error.cause);
                 return self.desk(now).sender.fail(&envelope, failure);
             }
@@ -124,21 +132,23 @@ impl Core {
         }
         // While answers wait for room, a hit would overtake them; a load of its own cannot.
         let fresh = fresh || self.is_full();
-        if !fresh && self.coherence.may_serve() && self.hit(message, &request, now) {
+        request.serve(self, message, fresh, now);
+    }
+
+    /// A request about one endpoint.
+    #[inline]
+    pub(super) fn get<'a, G: Get<'a>>(&mut self, request: &G, message: &Message<'a>, fresh: bool, now: Now) {
+        if !fresh && self.coherence.may_serve() && self.hit(message, request, now) {
             return;
         }
-        self.miss(message, &request, fresh, now);
+        self.miss(message, request, fresh, now);
     }
 
     /// Answers from the cache or from a mark of an unknown endpoint.
-    fn hit(&mut self, message: &Message<'_>, request: &GetRequest<'_>, now: Now) -> bool {
+    #[inline]
+    fn hit<'a, G: Get<'a>>(&mut self, message: &Message<'a>, request: &G, now: Now) -> bool {
         let epoch = self.coherence.epoch();
-        let envelope = Envelope::of(
-            request,
-            message.reply,
-            traceparent(message),
-            self.config.plain_revision,
-        );
+        let envelope = request.envelope(message.reply, traceparent(message), &self.config);
         let mut desk = Desk {
             sender: Sender {
                 output: &mut self.output,
@@ -147,25 +157,26 @@ impl Core {
                 now,
             },
             projection: &mut self.projection,
+            config: &self.config,
         };
         let aged_ms = if self.broken.has(Bug::EntriesDoNotAge) {
             0
         } else {
             now.mono_ms
         };
-        match self.cache.get(request.endpoint_id, epoch, aged_ms) {
+        match self.cache.get(request.endpoint_id(), epoch, aged_ms) {
             Lookup::Hit(entry) => {
                 desk.sender.stats.count.hits += 1;
                 if self.broken.has(Bug::GetsPanic) {
                     broken_get(&mut desk.sender);
                 }
-                desk.answer(&envelope, request, Outcome::Found(entry));
+                desk.found(&envelope, request, entry);
                 return true;
             }
             Lookup::Expired => desk.sender.stats.count.expirations += 1,
             Lookup::Absent => {}
         }
-        match self.unknown.get(request.endpoint_id, epoch, now.mono_ms) {
+        match self.unknown.get(request.endpoint_id(), epoch, now.mono_ms) {
             Lookup::Hit(_) => {
                 desk.sender.stats.count.unknown_hits += 1;
                 desk.sender.fail(&envelope, Failure::NOT_FOUND);
@@ -178,27 +189,34 @@ impl Core {
     }
 
     /// Flow 2: the get waits for a load, unless the store is down or too much waits already.
-    fn miss(&mut self, message: &Message<'_>, request: &GetRequest<'_>, fresh: bool, now: Now) {
+    fn miss<'a, G: Get<'a>>(&mut self, message: &Message<'a>, request: &G, fresh: bool, now: Now) {
         self.stats.count.misses += 1;
-        let traceparent = traceparent(message);
-        let envelope = Envelope::of(request, message.reply, traceparent, self.config.plain_revision);
-        let waiter = Waiter::new(message.reply, traceparent, message.payload, now.mono_ms);
+        let waiter = waiter(G::ASKED, message, now);
         let alone = fresh || !self.coherence.may_serve();
-        if !self.park.admit(&waiter) {
-            return self.desk(now).sender.fail(&envelope, Failure::BUSY);
+        if let Err(failure) = self.room_for(1, waiter.size()) {
+            let envelope = request.envelope(message.reply, traceparent(message), &self.config);
+            return self.desk(now).sender.fail(&envelope, failure);
         }
-        if !self.store_up {
-            return self.desk(now).sender.fail(&envelope, Failure::STORE);
-        }
-        if self.park.park(request.endpoint_id, waiter, alone) == Parked::Joined {
+        if self.park.park(request.endpoint_id(), waiter, alone) == Parked::Joined {
             self.stats.count.joined += 1;
         }
     }
 
-    fn bug(&mut self, message: &Message<'_>, now: Now) {
-        let (correlation_id, endpoint_id) = match get_request::decode(message.payload) {
-            Ok(request) => (request.correlation_id, request.endpoint_id),
-            Err(malformed) => (malformed.correlation_id, malformed.endpoint_id),
+    /// Whether so many gets of so many bytes may wait, or what is said instead.
+    pub(super) fn room_for(&self, waiters: usize, bytes: usize) -> Result<(), Failure> {
+        if !self.park.admits(waiters, bytes) {
+            return Err(Failure::BUSY);
+        }
+        self.store_up.then_some(()).ok_or(Failure::STORE)
+    }
+
+    fn bug<'a, R: Request<'a>>(&mut self, message: &Message<'a>, now: Now) {
+        let (correlation_id, form) = match R::decode(message.payload) {
+            Ok(request) => (request.correlation_id(), request.form(&self.config)),
+            Err(malformed) => (
+                malformed.correlation_id,
+                R::form_of_malformed(&malformed, &self.config),
+            ),
         };
         if self.bugs.len() < MAX_BUGS {
             self.bugs.push(correlation_id.to_owned());
@@ -207,8 +225,7 @@ impl Core {
             reply: message.reply,
             traceparent: None,
             correlation_id,
-            endpoint_id,
-            revision: self.config.default_revision,
+            form,
             deadline_ms: None,
         };
         self.desk(now).sender.fail(&envelope, Failure::BUG);
@@ -223,6 +240,7 @@ impl Core {
                 now,
             },
             projection: &mut self.projection,
+            config: &self.config,
         }
     }
 
@@ -254,14 +272,6 @@ impl Core {
             ("writers_with_holes", census.with_holes as u64),
             ("heartbeat_age_ms", census.age_ms),
         ]
-    }
-}
-
-fn traceparent<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
-    if message.headers.is_empty() {
-        None
-    } else {
-        header(message.headers, HeaderName::TRACEPARENT)
     }
 }
 

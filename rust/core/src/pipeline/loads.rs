@@ -1,13 +1,14 @@
 //! Flow 2: loads begin and end, and the gets that waited for them are answered.
 
 use super::Now;
-use super::answer::{Envelope, Failure, Outcome};
+use super::answer::{Failure, Outcome};
 use super::core::Core;
+use super::request::{Get, Request};
 use crate::coherence::Found;
 use crate::entry::{self, Entry, Stored};
-use crate::epmmp::get_request;
+use crate::epmmp::{GetRequest, KeysGetRequest};
 use crate::limits::{FEED_OUTPUT_LIMIT, MAX_RELOADS};
-use crate::park::{Landing, Waiter};
+use crate::park::{Asked, Landing, Waiter};
 
 /// Gets whose load ended while the output was full: they are answered first when there is room again.
 #[derive(Clone, Debug)]
@@ -196,20 +197,32 @@ impl Core {
     }
 
     fn answer_one(&mut self, waiter: &Waiter, outcome: Outcome<'_>) {
+        match waiter.asked {
+            Asked::Metadata => self.answer_get::<GetRequest<'_>>(waiter, outcome),
+            Asked::Keys => self.answer_get::<KeysGetRequest<'_>>(waiter, outcome),
+            Asked::Part { gather, place } => self.part(gather, place, outcome),
+            // It waits in a gather, its parts are what lands.
+            Asked::AppVersions => {}
+        }
+    }
+
+    fn answer_get<'w, G: Get<'w>>(&mut self, waiter: &'w Waiter, outcome: Outcome<'_>) {
+        if let Some(request) = self.taken_up::<G>(waiter) {
+            let envelope = request.envelope(waiter.reply(), waiter.traceparent(), &self.config);
+            self.desk(self.latest).answer(&envelope, &request, outcome);
+        }
+    }
+
+    /// A request that waited, unless it has expired.
+    pub(super) fn taken_up<'w, R: Request<'w>>(&mut self, waiter: &'w Waiter) -> Option<R> {
         let now = self.latest;
         self.stats
             .wait_ms
             .observe(now.mono_ms.saturating_sub(waiter.arrived_ms));
-        let Ok(request) = get_request::decode(waiter.payload()) else {
-            return;
-        };
-        if request.expired(now.wall_ms) {
-            self.stats.count.requests_expired += 1;
-            return;
-        }
-        let plain = self.config.plain_revision;
-        let envelope = Envelope::of(&request, waiter.reply(), waiter.traceparent(), plain);
-        self.desk(now).answer(&envelope, &request, outcome);
+        let request = R::decode(waiter.payload()).ok()?;
+        let expired = request.expired(now.wall_ms);
+        self.stats.count.requests_expired += u64::from(expired);
+        (!expired).then_some(request)
     }
 
     /// Whether landed gets wait for room in the output.

@@ -1,17 +1,17 @@
-//! The names a get asks for: an Avro array of strings, checked once and then read in place.
+//! An Avro array of strings (`include`, `endpointIds`): checked once, then read in place.
 
 use crate::avro::{Block, Reader};
 use crate::error::DecodeError;
 
-/// The `include` of a get: a view over its blocks in the payload, all of them already checked.
+/// A view over the blocks of an array of strings in the payload, all of them already checked.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Include<'a> {
+pub struct Strings<'a> {
     /// From the first block's count to the end of the last block's items, the closing zero left out.
     blocks: &'a [u8],
-    names: usize,
+    count: usize,
 }
 
-impl<'a> Include<'a> {
+impl<'a> Strings<'a> {
     /// Reads and checks the whole array; the reader is then behind it.
     ///
     /// # Errors
@@ -19,47 +19,47 @@ impl<'a> Include<'a> {
     #[inline]
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let start = *reader;
-        let mut names = 0;
+        let mut count = 0;
         loop {
             let end = reader.pos();
             match reader.block()? {
                 Block::End => {
                     let blocks = start.rest().get(..end - start.pos()).unwrap_or_default();
-                    return Ok(Self { blocks, names });
+                    return Ok(Self { blocks, count });
                 }
                 Block::Items(items) => {
                     for _ in 0..items {
                         reader.string()?;
                     }
-                    names += items;
+                    count += items;
                 }
             }
         }
     }
 
-    /// Whether no name is given, which asks for all metadata.
+    /// Whether no string is given.
     #[inline]
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.names == 0
+        self.count == 0
     }
 
-    /// How many names are given, repeated ones counted each time.
+    /// How many strings are given, repeated ones counted each time.
     #[inline]
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.names
+        self.count
     }
 
-    /// The names in the order given.
+    /// The strings in the order given.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         // Checked when the view was made.
         self.bytes()
-            .map(|name| std::str::from_utf8(name).unwrap_or_default())
+            .map(|string| std::str::from_utf8(string).unwrap_or_default())
     }
 
-    /// The names as bytes, which saves checking again that they are UTF-8.
+    /// The strings as bytes, which saves checking again that they are UTF-8.
     #[inline]
     pub(crate) const fn bytes(&self) -> Names<'a> {
         Names {
@@ -69,7 +69,7 @@ impl<'a> Include<'a> {
     }
 }
 
-/// Iterates over the names of an [`Include`].
+/// Iterates over a [`Strings`].
 #[derive(Clone, Debug)]
 pub(crate) struct Names<'a> {
     reader: Reader<'a>,
@@ -99,7 +99,7 @@ mod tests {
     use crate::error::Cause;
 
     fn names(data: &[u8]) -> Vec<&str> {
-        let include = Include::read(&mut Reader::new(data)).expect("is well-formed");
+        let include = Strings::read(&mut Reader::new(data)).expect("is well-formed");
         let names: Vec<_> = include.iter().collect();
         assert_eq!(include.len(), names.len());
         assert_eq!(include.is_empty(), names.is_empty());
@@ -128,7 +128,7 @@ mod tests {
     fn what_follows_is_left_to_the_reader() {
         let data = [2, 2, b'a', 0, 1];
         let mut reader = Reader::new(&data);
-        Include::read(&mut reader).expect("is well-formed");
+        Strings::read(&mut reader).expect("is well-formed");
         assert_eq!(reader.rest(), [1]);
     }
 
@@ -142,7 +142,7 @@ mod tests {
             (&[2, 2, 0xc0, 0], Cause::Utf8, 1),
             (&[2, 1, 0], Cause::NegativeLength, 1),
         ] {
-            let error = Include::read(&mut Reader::new(data)).expect_err("must be refused");
+            let error = Strings::read(&mut Reader::new(data)).expect_err("must be refused");
             assert_eq!((error.cause, error.offset), (cause, offset), "{data:?}");
         }
     }
