@@ -20,7 +20,7 @@ def lines(results: Results) -> list[tuple[str, str, str, str]]:
         if value is None:
             rows.append((target.text, target.bound, "", "not measured"))
         else:
-            verdict = "pass" if target.reached(value) else "SHORT"
+            verdict = ("pass" if target.reached(value) else "SHORT") if target.judged else ""
             rows.append((target.text, target.bound, f"{value:.3g} {target.unit}", verdict))
     return rows
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     rows = lines(Results.read(path))
     print(f"{path.name}")
     for text, bound, measured, verdict in rows:
-        print(f"{text:<48} {bound:>14} {measured:>14}  {verdict}")
+        print(f"{text:<64} {bound:>14} {measured:>14}  {verdict}")
     return 1 if any(verdict == "SHORT" for *_, verdict in rows) else 0
 
 

@@ -163,6 +163,7 @@ class _Bench:
                     f"--expect={one.answers}",
                     f"--duration={seconds}",
                     *(f"--watch={name}={number}" for name, number in watched.items()),
+                    *self.servers.writer(scenario),
                     *scenario.options(),
                 ]
             )

@@ -54,6 +54,8 @@ class Scenario:
     prefill: bool = True
     seconds: float | None = None
     """Measured seconds where the figure asks for its own."""
+    changes_per_second: float | None = None
+    """Endpoints changed in Mongo beside the gets, each with a register's numbered event."""
 
     def options(self) -> list[str]:
         """As options of the load generator."""
@@ -114,6 +116,13 @@ SCENARIOS: Final = (
     _storm("storm-other", "50 k events/s on other endpoints", "other"),
     _storm("storm-same", "50 k events/s on the endpoints being read", "same"),
     Scenario(
+        "storm-numbered",
+        "10 k real writes/s to the endpoints being read, with numbered events",
+        (OURS,),
+        Dataset(seed=3),  # its versions grow: the others' stay as they are
+        changes_per_second=10_000,
+    ),
+    Scenario(
         "events",
         "50 k events/s, no gets",
         (OURS,),
@@ -141,7 +150,10 @@ def quick(scenario: Scenario) -> Scenario:
         load["flush-at"] = 0.1
     contenders = tuple(name for name in scenario.contenders if name in QUICK_CONTENDERS)
     dataset = replace(scenario.dataset, endpoints=min(scenario.dataset.endpoints, 500))
-    return replace(scenario, load=load, contenders=contenders, dataset=dataset, seconds=0.3)
+    changes = scenario.changes_per_second and 1_000
+    return replace(
+        scenario, load=load, contenders=contenders, dataset=dataset, seconds=0.3, changes_per_second=changes
+    )
 
 
 QUICK_CONTENDERS: Final = (OURS, "obvious", "echo-natspy", "echo-c")

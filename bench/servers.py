@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,12 +13,13 @@ from typing import Any, Final, Self
 from bson import Int64
 from pymongo import MongoClient, WriteConcern
 
-from bench.generator import Generator
-from bench.scenarios import Dataset
+from bench.generator import ROOT, Generator
+from bench.scenarios import Dataset, Scenario
 from kaa_epr.embedded import MongoServer, NatsServer
 
 DATABASE: Final = "bench"
 BATCH: Final = 2_000
+CHANGES: Final = ROOT / "bench" / "changes.py"
 
 
 class Servers:
@@ -57,6 +59,14 @@ class Servers:
                 for document in batch:
                     document["version"] = Int64(document["version"])
                 collection.insert_many(batch, ordered=False)
+
+    def writer(self, scenario: Scenario) -> list[str]:
+        """The load generator's options for what changes endpoints beside the gets, if the scenario has it."""
+        if scenario.changes_per_second is None:
+            return []
+        place = [self.mongo.uri, DATABASE, scenario.dataset.collection]
+        command = [sys.executable, str(CHANGES), *place, str(scenario.changes_per_second)]
+        return [f"--writer={word}" for word in command]
 
     def versions(self) -> dict[str, str]:
         """What runs."""

@@ -22,13 +22,20 @@ class Target:
     most: float | None = None
     unit: str = "times"
 
+    @property
+    def judged(self) -> bool:
+        """Whether there is a bound at all."""
+        return self.least is not None or self.most is not None
+
     def reached(self, value: float) -> bool:
         """Whether the bound holds."""
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
     @property
     def bound(self) -> str:
-        """For people."""
+        """For people; empty for a figure that is told and not judged."""
+        if not self.judged:
+            return ""
         sign, value = ("≥", self.least) if self.least is not None else ("≤", self.most)
         return f"{sign} {value:g} {self.unit}"
 
@@ -81,6 +88,10 @@ TARGETS: Final = (
     Target("gets/s kept, events on other endpoints", ratio(_rate("storm-other"), _rate(C)), least=0.8),
     Target("gets/s kept, events on those being read", ratio(_rate("storm-same"), _rate(C)), least=0.5),
     Target(
+        "gets/s kept, numbered events of real writes on those being read",
+        ratio(_rate("storm-numbered"), _rate(C)),
+    ),
+    Target(
         "503s, events on those being read", figure("storm-same", OURS, "unavailable"), most=0, unit="answers"
     ),
     Target("503s after a flush at full load", figure("flush", OURS, "unavailable"), most=0, unit="answers"),
@@ -96,4 +107,4 @@ TARGETS: Final = (
         least=20,
     ),
 )
-"""The table of the project's issue 3, "What it must reach"."""
+"""The table of the project's issue 3, "What it must reach", and a figure that it names no bound for."""

@@ -22,7 +22,7 @@ from bench.storing import CannotResume, Unfinished
 from bench.targets import TARGETS
 from kaa_epr.embedded import NatsServer
 
-SMOKE = ("canonical", "cold", "storm-same", "events", "flush")
+SMOKE = ("canonical", "cold", "storm-same", "storm-numbered", "events", "flush")
 
 
 @pytest.mark.timeout(300)  # builds the generator where nobody has yet
@@ -44,7 +44,8 @@ def test_smoke_run(tmp_path: Path) -> None:
         assert only["ok"], only["faults"]
         assert only["watched"]["responder"]["rss_bytes"] > 0
         assert results.median("canonical", name, "p50") is not None
-    assert results.content["scenarios"]["events"]["contenders"]["kaa-epr"]["rounds"][0]["events"] > 0
+    for name in ("storm-same", "storm-numbered", "events"):
+        assert results.rounds(name, "kaa-epr")[0]["events"] > 0
 
     drawn = render.draw_charts(results, tmp_path / "charts")
     assert {"canonical-cpu.svg", "flush.svg"} <= {path.name for path in drawn}

@@ -139,6 +139,10 @@ pub struct RunArgs {
     /// What the events are about.
     #[arg(long, value_enum, default_value_t = EventsOn::Other)]
     pub events_on: EventsOn,
+    /// A program, one word an option, that changes endpoints in the store and prints "ENDPOINT VERSION" of each
+    /// acknowledged change: they are published as a register's numbered events. Replaces the events of a rate.
+    #[arg(long, allow_hyphen_values = true)]
+    pub writer: Vec<String>,
     /// Seconds into the measured time at which an undecodable event makes the responder drop its cache.
     #[arg(long, value_parser = seconds)]
     pub flush_at: Option<Duration>,
@@ -164,6 +168,9 @@ impl RunArgs {
         }
         if self.window < self.connections || self.max_inflight < self.connections {
             bail!("--window and --max-inflight must be at least --connections");
+        }
+        if !self.writer.is_empty() && self.events_per_second > 0.0 {
+            bail!("--writer and --events-per-second exclude each other");
         }
         if self.no_gets && self.prefill {
             bail!("--prefill and --no-gets exclude each other");

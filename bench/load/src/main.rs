@@ -19,6 +19,7 @@ mod run;
 mod targets;
 mod wire;
 mod worker;
+mod writer;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -36,6 +36,9 @@ pub fn run(args: &RunArgs) -> Result<Report> {
     } else {
         None
     };
+    if let Some(events) = &mut events {
+        events.prepare()?;
+    }
 
     let start = Instant::now() + args.warmup;
     let interval = Duration::from_millis(args.series_ms);
