@@ -7,13 +7,19 @@ from pathlib import Path
 
 from kaa_epr import metrics_table
 from kaa_epr.config import reference
+from kaa_epr.observer.counts import OBSERVER_TABLE
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def rendered(text: str) -> str:
     """``text`` with what stands between the markers made anew."""
-    for name, table in {"settings": reference.markdown(), "metrics": metrics_table.markdown()}.items():
+    tables = {
+        "settings": reference.markdown(),
+        "metrics": metrics_table.markdown(),
+        "observer": metrics_table.markdown_of(OBSERVER_TABLE),
+    }
+    for name, table in tables.items():
         between = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
         text, found = between.subn(lambda match, table=table: f"{match[1]}{table}{match[2]}", text)  # type: ignore[misc]
         if found != 1:

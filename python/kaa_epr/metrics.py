@@ -188,3 +188,29 @@ class Metrics(Collector):
             bounds = [bound / 1000 for bound in WAIT_MS_BUCKETS]
             return bounds, counts, None if total is None else total / 1000
         return BATCH_SIZE_BUCKETS, counts, total
+
+
+class TableMetrics(Collector):
+    """Counters and gauges of one table, without the label ``worker``: for processes that are no workers."""
+
+    def __init__(self, rows: Sequence[Row], numbers: Callable[[], Mapping[str, float]]) -> None:
+        """``numbers`` has a number for every name in the rows' samples."""
+        self._rows = rows
+        self._numbers = numbers
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def render(self) -> bytes:
+        """Everything in Prometheus's text format (``CONTENT_TYPE``)."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """One family for each row."""
+        numbers = self._numbers()
+        for row in self._rows:
+            family_of = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+            family = family_of(row.name, row.help, labels=[] if row.label is None else [row.label])
+            for label_value, key in row.samples.items():
+                family.add_metric([] if row.label is None else [label_value], numbers[key])
+            yield family

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "histogram"]
-Source = Literal["engine", "link", "store", "own"]
-"""Where a number is counted: the engine's ``stats()``, ``LinkStats``, ``StoreStats``, ``Metrics`` itself."""
+Source = Literal["engine", "link", "store", "own", "observer"]
+"""Where a number is counted: the engine's ``stats()``, ``LinkStats``, ``StoreStats``, ``Metrics`` itself, or
+an observer's ``Counts``."""
 
 BUILD_INFO: Final = "kaa_epr_build_info"
 BUILD_INFO_HELP: Final = "Always 1; the labels say what runs."
@@ -201,7 +202,18 @@ TABLE: Final = (
 
 def markdown() -> str:
     """The table for the README."""
-    lines = ["| metric | type | label | meaning |", "|---|---|---|---|"]
-    lines.append(f"| `{BUILD_INFO}` | gauge | version, engine, driver, python | {BUILD_INFO_HELP} |")
-    lines.extend(f"| `{row.exposed_name}` | {row.kind} | {row.label or ''} | {row.help} |" for row in TABLE)
-    return "\n".join(lines) + "\n"
+    build = f"| `{BUILD_INFO}` | gauge | version, engine, driver, python | {BUILD_INFO_HELP} |"
+    return _markdown([build, *_lines(TABLE)])
+
+
+def markdown_of(rows: Iterable[Row]) -> str:
+    """Another table for the README."""
+    return _markdown(_lines(rows))
+
+
+def _lines(rows: Iterable[Row]) -> list[str]:
+    return [f"| `{row.exposed_name}` | {row.kind} | {row.label or ''} | {row.help} |" for row in rows]
+
+
+def _markdown(lines: Iterable[str]) -> str:
+    return "\n".join(["| metric | type | label | meaning |", "|---|---|---|---|", *lines]) + "\n"

@@ -14,7 +14,7 @@ from kaa_epr.embedded import NatsServer
 from kaa_epr.events import subjects
 from tests.support.command import Served, run
 
-COMMANDS = ("serve", "get", "import", "export", "check-config", "decode", "version")
+COMMANDS = ("serve", "get", "import", "export", "check-config", "decode", "events", "observe", "version")
 SAMPLE = "sample-0001"
 
 

@@ -26,6 +26,7 @@ MAY_USE: Final[dict[str, set[str]]] = {
     "rest": {"changes", "store", "config", "metrics", "management"},
     "management": {"config", "metrics"},
     "embedded": {"store"},
+    "observer": {"client", "wire", "store", "events", "engine", "config", "metrics", "management"},
     "_core": {"engine"},
 }
 """Part to the parts it may import, beside itself and ``LEAVES``. Only ever take something out of a set."""

@@ -18,6 +18,7 @@ from kaa_epr.cli.exits import ExitCode
 from kaa_epr.cli.export import export_endpoints
 from kaa_epr.cli.get import get
 from kaa_epr.cli.import_ import import_endpoints
+from kaa_epr.cli.observe import observe
 from kaa_epr.cli.serve import serve
 from kaa_epr.cli.version import version
 from kaa_epr.errors import KaaEprError
@@ -37,6 +38,7 @@ app.command("export")(export_endpoints)
 app.command("check-config")(check_config)
 app.command("decode")(decode)
 app.command("events")(events)
+app.command("observe")(observe)
 app.command("version")(version)
 
 

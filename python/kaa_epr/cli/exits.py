@@ -11,6 +11,7 @@ class ExitCode(IntEnum):
     OK = 0
     FAILURE = 1
     USAGE = 2
+    STALE = 3
     NOT_FOUND = 4
     UNAVAILABLE = 5
     TIMEOUT = 6

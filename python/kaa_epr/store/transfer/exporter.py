@@ -39,6 +39,15 @@ class ExportProgress(NamedTuple):
     estimated: int
     """About how many documents there are."""
 
+    def behind(self, page: _Page) -> ExportProgress:
+        """Where it stands after ``page``."""
+        return ExportProgress(
+            self.exported + len(page.lines),
+            self.tombstones + page.tombstones,
+            self.not_exported + len(page.refused),
+            self.estimated,
+        )
+
 
 @dataclass(slots=True)
 class _Page:
@@ -73,12 +82,7 @@ async def export_endpoints(
         if on_not_exported is not None:
             for refused in page.refused:
                 on_not_exported(refused)
-        progress = ExportProgress(
-            progress.exported + len(page.lines),
-            progress.tombstones + page.tombstones,
-            progress.not_exported + len(page.refused),
-            progress.estimated,
-        )
+        progress = progress.behind(page)
         if on_progress is not None:
             on_progress(progress)
     return progress
