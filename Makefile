@@ -74,6 +74,11 @@ bench: build ## the benchmark: ours and its peers, interleaved (ARGS="--quick" f
 	@.ci/require servers
 	$(BIN)/python bench/run.py $(ARGS)
 
+.PHONY: bench-writes
+bench-writes: build ## writes over REST and 19/EPMMP, batches, and gets beside writes (ARGS="--quick")
+	@.ci/require servers
+	$(BIN)/python bench/writes.py $(ARGS)
+
 .PHONY: bench-locust
 bench-locust: build ## realistic mixes of gets and updates by locust, a master and workers (ARGS="--users 500")
 	@.ci/require servers

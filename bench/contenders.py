@@ -56,7 +56,7 @@ class Contender:
                 if process.poll() is not None:
                     raise ContenderFailed(f"{self.name} ended with {process.returncode}, see {log.name}")
             finally:
-                _stop(process)
+                stop(process)
 
 
 def instance(contender: Contender) -> str:
@@ -123,7 +123,7 @@ def _start_peer(
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
     if not readable or process.stdout.readline() != b"ready\n":
-        _stop(process)
+        stop(process)
         raise ContenderFailed(f"{peer.name} did not become ready, see {log.name}")
     return process
 
@@ -145,7 +145,15 @@ def _start_ours(
     for more in (scenario.settings, ours.settings):
         for group, values in more.items():
             settings[group] = settings.get(group, {}) | values if isinstance(values, dict) else values
-    config, ready = work / f"{ours.name}.yaml", work / f"{ours.name}.ready"
+    return serve(ours.name, settings, work, log)
+
+
+def serve(name: str, settings: dict[str, Any], work: Path, log: Any) -> subprocess.Popen[bytes]:
+    """Starts kaa-epr as users do, and returns when it is ready; ``work/NAME.ready`` says where.
+
+    Raises ContenderFailed.
+    """
+    config, ready = work / f"{name}.yaml", work / f"{name}.ready"
     config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "kaa_epr", "serve", "--config", str(config), "--ready-file", str(ready)]
@@ -158,11 +166,12 @@ def _start_ours(
         except subprocess.TimeoutExpired:
             continue
         break
-    _stop(process)
-    raise ContenderFailed(f"{ours.name} did not become ready, see {log.name}")
+    stop(process)
+    raise ContenderFailed(f"{name} did not become ready, see {log.name}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends it, by force if need be."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -1,187 +1,122 @@
-"""Writes per second and their latency, through REST and through 19/EPMMP key update, and gets beside them.
+"""Writes a second and their latency over 19/EPMMP and REST, batches of 1000, and gets beside writes.
 
-Runs a register on servers of its own on this machine and prints one JSON object: for each scenario writes/s,
-latency percentiles in milliseconds, and document writes and events per acknowledged write.
-
-    python -m bench.writes --seconds 5 --clients 64
+``python bench/writes.py [--quick] [--scenario NAME]... [--rounds N]``. All scenarios run in turn, round after
+round, through one nats-server and one mongod; the service is a process of its own, as users start it, and the
+clients are this one. Stores every round's report; draws nothing that is not stored.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import json
+import signal
 import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import fastavro
-import nats
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import uvloop
-from nats.aio.client import Client
 
-from kaa_epr import schemas
-from kaa_epr.config.settings import Settings
-from kaa_epr.embedded import start_mongod, start_nats
-from kaa_epr.events import subjects
-from kaa_epr.service import Service
+from bench import machine, write_tables
+from bench.generator import ROOT, Generator
+from bench.servers import Servers
+from bench.write_scenarios import SCENARIOS, Bench, Options, Scenario
 
-INSTANCE = "bench"
-ENDPOINTS = 1000
-REQUEST = fastavro.parse_schema(schemas.load("epmmp/0019-endpoint-metadata-key-update-request"))
-
-Write = Callable[[int, int], Awaitable[None]]
-"""(endpoint number, value)."""
+WORK: Final = ROOT / "bench" / "work"
+FORMAT: Final = 1
 
 
-def settings_of(nats_url: str, mongo_uri: str, driver: str) -> Settings:
-    return Settings.model_validate(
-        {
-            "service": {"instance_name": INSTANCE},
-            "nats": {"servers": [nats_url]},
-            "mongo": {"uri": mongo_uri, "database": "bench", "driver": driver},
-            "management": {"enabled": False},
-            "register": {"enabled": True, "security": {"enabled": False}, "rest": {"port": 0}},
-        }
-    )
+def main(arguments: Sequence[str]) -> int:
+    """Run what was asked for; status 1 when a write was refused or a get answered wrongly."""
+    options = _parser().parse_args(arguments)
+    rounds = options.rounds or (1 if options.quick else 3)
+    scenarios = [one for one in SCENARIOS if not options.scenario or one.name in options.scenario]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what was started is stopped on the way
+    options.work.mkdir(parents=True, exist_ok=True)
+    results = run(scenarios, rounds, options)
+    stored = _store(results, options)
+    _say(f"stored as {stored}")
+    if stored.parent == write_tables.RESULTS:
+        for path in write_tables.write(results):
+            _say(f"wrote {path}")
+    return 1 if results["failures"] else 0
 
 
-async def measured(
-    write: Write, service: Service, seconds: float, clients: int, endpoints: int
-) -> dict[str, Any]:
-    """Closed loop: each client writes again when its last write was acknowledged."""
-    assert service.register is not None
-    stats = service.register.parts.stats
-    changes, events = stats.changes, stats.events
-    took: list[float] = []
-    end = time.monotonic() + seconds
-
-    async def client(number: int) -> None:
-        turn = 0
-        while (begun := time.monotonic()) < end:
-            turn += 1
-            # A value that nobody wrote before: what changes nothing is not written.
-            await write((number + turn * clients) % endpoints, time.time_ns())
-            took.append(time.monotonic() - begun)
-
-    begun = time.monotonic()
-    await asyncio.gather(*map(client, range(clients)))
-    elapsed = time.monotonic() - begun
-    took.sort()
-    return {
-        "writes_per_second": round(len(took) / elapsed),
-        "p50_ms": round(took[len(took) // 2] * 1000, 2),
-        "p99_ms": round(took[len(took) * 99 // 100] * 1000, 2),
-        "document_writes_per_write": round((stats.changes - changes) / len(took), 3),
-        "events_per_write": round((stats.events - events) / len(took), 3),
+def run(scenarios: Sequence[Scenario], rounds: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the scenarios, all of them in each round; returns what is stored."""
+    generator = Generator(release=not options.quick)
+    sizes = Options(0.5, 0.2, 500, 100) if options.quick else Options(options.seconds, 1.0, 10_000, 1000)
+    results: dict[str, Any] = {
+        "format": FORMAT,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": options.quick,
+        "commit": machine.commit(),
+        "build_profile": generator.profile,
+        "machine": machine.machine(),
+        "rounds": rounds,
+        "failures": [],
+        "scenarios": {one.name: {"title": one.title, "rounds": []} for one in scenarios},
     }
-
-
-def over_nats(client: Client) -> Write:
-    subject = subjects.targeted(INSTANCE, subjects.EPMMP, subjects.KEY_UPDATE_REQUEST)
-
-    async def write(endpoint: int, value: int) -> None:
-        buffer = io.BytesIO()
-        request = {
-            "correlationId": "bench",
-            "timestamp": time.time_ns() // 1_000_000,
-            "timeout": 0,
-            "endpointId": f"e-{endpoint}",
-            "metadataKey": "k",
-            "metadataValue": b"%d" % value,
-        }
-        fastavro.schemaless_writer(buffer, REQUEST, request)
-        await client.request(subject, buffer.getvalue(), timeout=30)
-
-    return write
-
-
-class RestConnection:
-    """One keep-alive connection, with no more HTTP than it takes."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def put(self, endpoint: int, value: int) -> None:
-        body = b"%d" % value
-        self._writer.write(
-            b"PUT /api/v1/endpoints/e-%d/metadata/k HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (endpoint, len(body), body)
-        )
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.partition(b"\r\n")[0].decode())
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        await self._reader.readexactly(length)
-
-
-async def over_rest(url: str, connections: int) -> Write:
-    host, _, port = url.removeprefix("http://").partition(":")
-    pool: asyncio.Queue[RestConnection] = asyncio.Queue()
-    for _ in range(connections):
-        pool.put_nowait(RestConnection(*await asyncio.open_connection(host, int(port))))
-
-    async def write(endpoint: int, value: int) -> None:
-        connection = await pool.get()
-        await connection.put(endpoint, value)
-        pool.put_nowait(connection)
-
-    return write
-
-
-async def run(arguments: argparse.Namespace, nats_url: str, mongo_uri: str) -> dict[str, Any]:
-    service = Service(settings_of(nats_url, mongo_uri, arguments.driver))
-    await service.start()
-    await service.wait_ready()
-    assert service.register is not None
-    await service.store.write([_insert(n) for n in range(ENDPOINTS)], 30.0)
-    client = await nats.connect(nats_url)
-    rest = await over_rest(service.register.url or "", arguments.clients)
-    scenarios: dict[str, tuple[Write, int]] = {
-        "epmmp_key_update": (over_nats(client), ENDPOINTS),
-        "epmmp_key_update_one_endpoint": (over_nats(client), 1),
-        "rest_put_key": (rest, ENDPOINTS),
-    }
-    results = {}
-    for name, (write, endpoints) in scenarios.items():
-        await measured(write, service, 0.5, arguments.clients, endpoints)
-        results[name] = await measured(write, service, arguments.seconds, arguments.clients, endpoints)
-    await client.close()
-    await service.drain()
+    with Servers(options.work) as servers:
+        results["versions"] = machine.versions() | servers.versions()
+        bench = Bench(servers, generator, sizes, options.work)
+        bench.load()
+        for number in range(rounds):
+            for one in scenarios if number % 2 == 0 else reversed(scenarios):
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    report = runner.run(one.measure(bench))
+                results["scenarios"][one.name]["rounds"].append(report)
+                _say(f"  {number + 1} {one.name:<16} {_line(report)}")
+                if report["refused"] or report.get("faults"):
+                    results["failures"].append(f"{one.name}: refused or wrong: {report}")
     return results
 
 
-def _insert(number: int) -> Any:
-    from pymongo import InsertOne
+def _line(report: dict[str, Any]) -> str:
+    parts = []
+    if "gets_per_second" in report:
+        parts.append(f"{report['gets_per_second']:>9,.0f} gets/s")
+    if "writes_per_second" in report:
+        latency = report["latency_us"]
+        parts.append(f"{report['writes_per_second']:>7,.0f} writes/s")
+        parts.append(f"p50 {latency['p50'] / 1000:.1f} p99 {latency['p99'] / 1000:.1f} ms")
+    if "cpu_us_per_write" in report:
+        parts += [f"{name} {value:.0f}" for name, value in report["cpu_us_per_write"].items()]
+    return "  ".join(parts)
 
-    return InsertOne({"_id": f"e-{number}", "application_version": "a-v1", "version": 0, "metadata": []})
+
+def _store(results: dict[str, Any], options: argparse.Namespace) -> Path:
+    """A partial or quick run stays out of the way of the complete ones."""
+    complete = not (options.quick or options.scenario)
+    directory = write_tables.RESULTS if complete else options.work / "results"
+    directory.mkdir(parents=True, exist_ok=True)
+    stamp = results["started"][:16].replace(":", "").replace("-", "")
+    path = directory / f"writes-{stamp}-{results['commit'].rstrip('+')}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    return path
 
 
-def main() -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--driver", choices=["motor", "pymongo"], default="pymongo")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        nats_server = start_nats(Path(folder) / "nats")
-        mongod = start_mongod(Path(folder) / "mongo")
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                results = runner.run(run(arguments, nats_server.url, mongod.uri))
-        finally:
-            mongod.stop()
-            nats_server.stop()
-    json.dump({"driver": arguments.driver, "clients": arguments.clients, **results}, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    names = [one.name for one in SCENARIOS]
+    parser.add_argument("--quick", action="store_true", help="tiny input, one round: whether it runs")
+    parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--rounds", type=int, help="rounds of each scenario (3; quick: 1)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of a round (4)")
+    parser.add_argument("--work", type=Path, default=WORK, help="servers' data, logs (bench/work)")
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -48,6 +48,7 @@ class Register:
         self._settings = settings.register_
         self._store = store
         self._limits = _rules(self._settings)
+        self._within: tuple[int, Rules] = -1, self._limits
         instance = settings.service.instance_name
         self.outlet = SessionOutlet()
         numbers = WriterNumbers(instance)
@@ -81,7 +82,9 @@ class Register:
         most = self.outlet.max_payload
         if most is None or not self._prepared:
             return None
-        return self._limits.within(most - _HEADER_ROOM)
+        if most != self._within[0]:
+            self._within = most, self._limits.within(most - _HEADER_ROOM)
+        return self._within[1]
 
     @property
     def problem(self) -> str | None:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import charts, render, report, run
+from bench import charts, render, report, run, write_tables, writes
 from bench.contenders import Contender, Skipped, contender
 from bench.generator import Generator, GeneratorFailed
 from bench.locust.link import messages
@@ -229,3 +229,25 @@ def test_messages_of_a_split_stream() -> None:
         assert [payload for _, payload in [*first, *messages(stream[used:])]] == whole
     with pytest.raises(ConnectionError, match="Authorization"):
         list(messages(b"-ERR 'Authorization Violation'\r\n"))
+
+
+@pytest.mark.timeout(300)  # builds the generator where nobody has yet
+@pytest.mark.slow
+def test_writes_smoke_run(tmp_path: Path) -> None:
+    chosen = ["key-update-64", "put-key", "key-batch", "register-batch", "gets-split-0", "gets-split-100"]
+    words = [word for name in chosen for word in ("--scenario", name)]
+    status = writes.main(["--quick", "--work", str(tmp_path), *words])
+    (stored,) = (tmp_path / "results").glob("writes-*.json")
+    results = json.loads(stored.read_text())
+
+    assert results["failures"] == []
+    assert status == 0
+    for name in chosen:
+        (only,) = results["scenarios"][name]["rounds"]
+        assert only["refused"] == 0
+        assert only.get("writes_per_second", 1) > 0
+    tables = write_tables.full(results)
+    for name in chosen:
+        if name != "gets-split-0":
+            assert results["scenarios"][name]["title"] in tables
+    assert "writes/s held" in tables

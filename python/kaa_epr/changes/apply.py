@@ -154,11 +154,14 @@ def _with_metadata(state: EndpointState, wanted: Mapping[str, Any], rules: Rules
         return Change(state)
     touched = difference.keys()
     rules.check_touched(state.application, touched)
-    rules.check_keys(wanted, touched)
+    size = rules.check_change(wanted, touched, state.size)
     changed = replace(
-        state, version=_next(state), metadata=merged(state.metadata, wanted), metadata_updated_at=now
+        state,
+        version=_next(state),
+        metadata=merged(state.metadata, wanted),
+        metadata_updated_at=now,
+        size=size,
     )
-    rules.check_whole(_endpoint(changed))
     return Change(changed, MetadataUpdated(state.application_version or "", difference))
 
 

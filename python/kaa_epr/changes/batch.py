@@ -107,12 +107,33 @@ class Batch:
     async def run(self) -> None:
         """All stages; every command is settled or waits again afterwards."""
         try:
-            states = await self._read()
+            documents = by_id(await self._p.store.current(list(self._items), self._limits.store_timeout))
         except StoreError:
             self._refuse_all(Unavailable("Endpoint store is unavailable"))
             return
         self._p.on_stage("read")
-        plans = self._plan(states)
+        plans = self._plan(self._decoded(documents))
+        idle = [made for made in plans if not made.events]
+        writes = [made for made in plans if made.events]
+        await asyncio.gather(self._confirm(idle, documents), self._carry_out(writes))
+
+    async def _confirm(self, plans: list[Plan], documents: Mapping[str, bytes]) -> None:
+        """What changes nothing is answered once the majority has what it was judged by."""
+        unchanged = [made.old.id for made in plans if made.has_success()]
+        try:
+            held = by_id(await self._p.store.read(unchanged, self._limits.store_timeout)) if unchanged else {}
+        except StoreError:
+            for made in plans:
+                made.refuse(Unavailable("Endpoint store is unavailable"))
+            return
+        for made in plans:
+            if made.has_success() and held.get(made.old.id) != documents.get(made.old.id):
+                self._queue.again(made.items(), "The majority does not have the change before yet")
+            else:
+                made.settle()
+
+    async def _carry_out(self, plans: list[Plan]) -> None:
+        """What changes something."""
         if not plans:
             return
         self._p.on_stage("planned")
@@ -130,8 +151,7 @@ class Batch:
         await self._clear(written)
         self._p.on_stage("cleared")
 
-    async def _read(self) -> dict[str, EndpointState | Unusable]:
-        documents = by_id(await self._p.store.current(list(self._items), self._limits.store_timeout))
+    def _decoded(self, documents: Mapping[str, bytes]) -> dict[str, EndpointState | Unusable]:
         states: dict[str, EndpointState | Unusable] = {}
         for endpoint_id in self._items:
             raw = documents.get(endpoint_id)
@@ -143,7 +163,7 @@ class Batch:
         return states
 
     def _plan(self, states: dict[str, EndpointState | Unusable]) -> list[Plan]:
-        """The plans that need a write; the others are settled."""
+        """What is to be done for each endpoint that can be changed now."""
         rules = self._p.rules()
         if rules is None:
             self._refuse_all(Unavailable("NATS is not connected, so no event could tell of a change"))
@@ -162,10 +182,7 @@ class Batch:
                 continue
             made = plan(state, items, rules, author, self._limits.max_outbox)
             self._queue.next_in_line(made.left)
-            if made.events:
-                plans.append(made)
-            else:
-                made.settle()
+            plans.append(made)
         return plans
 
     async def _write(self, plans: list[Plan]) -> list[Plan]:

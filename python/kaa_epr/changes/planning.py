@@ -85,6 +85,10 @@ class Plan:
         for item, outcome in self.outcomes:
             item.resolve(outcome)
 
+    def has_success(self) -> bool:
+        """Whether any command is to be acknowledged."""
+        return any(isinstance(outcome, Outcome) for _, outcome in self.outcomes)
+
     def refuse(self, refusal: Refusal) -> None:
         """Tells every command that all came to nothing."""
         for item, _ in self.outcomes:

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import bson
-
 from kaa_epr.changes.errors import Invalid, Restricted, TooLarge
-from kaa_epr.store.documents import DocumentInvalid, Endpoint, check_endpoint
+from kaa_epr.store.documents import DocumentInvalid, Endpoint, check_endpoint, metadata_size
 
 ANY_APPLICATION: Final = "*"
 _ANY_ID: Final = "e"
+_INDEX_BYTES: Final = 5
+"""Digits of an item's place in a large array, which BSON spells out."""
 _TOKEN: Final = re.compile(r"[^+#/.]+")
 
 
@@ -79,12 +79,30 @@ class Rules:
         try:
             check_endpoint(endpoint)
         except DocumentInvalid as error:
-            raise Invalid(_PUBLIC.get(error.field, error.field), error.reason) from None
+            raise _invalid(error) from None
         if endpoint.endpoint_token is not None and not _TOKEN.fullmatch(endpoint.endpoint_token):
             raise Invalid("endpointToken", "the characters + # / . are not allowed")
-        size = len(bson.encode({"": endpoint.items()}))
+        self._check_size(endpoint.metadata)
+
+    def check_change(self, metadata: Mapping[str, Any], touched: Collection[str], most: int) -> int:
+        """Judges what a change stores: the ``touched`` keys of the new ``metadata``, the size of the whole.
+
+        ``most``: bytes that the document took before, or more. Returns what it takes now, or more: an
+        endpoint far from its limit need not be measured each time.
+        """
+        self.check_keys(metadata, touched)
+        stored = {key: metadata[key] for key in touched if key in metadata}
+        try:
+            most += metadata_size(stored) + _INDEX_BYTES * len(stored)
+        except DocumentInvalid as error:
+            raise _invalid(error) from None
+        return most if most <= self.max_metadata_bytes else self._check_size(metadata)
+
+    def _check_size(self, metadata: Mapping[str, Any]) -> int:
+        size = metadata_size(metadata)
         if size > self.max_metadata_bytes:
             raise TooLarge("metadata", f"takes {size} bytes, at most {self.max_metadata_bytes} are stored")
+        return size
 
 
 _PUBLIC: Final = {
@@ -93,6 +111,10 @@ _PUBLIC: Final = {
     "application": "application",
 }
 """Names of stored fields as requests have them."""
+
+
+def _invalid(error: DocumentInvalid) -> Invalid:
+    return Invalid(_PUBLIC.get(error.field, error.field), error.reason)
 
 
 def _check_depth(path: str, value: Any, left: int) -> None:

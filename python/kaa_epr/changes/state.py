@@ -43,6 +43,8 @@ class EndpointState:
     """The version as it is stored, which may be a double."""
     others: tuple[str, ...] = ()
     """Fields that we know nothing of."""
+    size: int = 0
+    """Bytes that the document takes, or more."""
 
     @property
     def known(self) -> bool:
@@ -83,6 +85,7 @@ def decode_state(document: bytes) -> EndpointState:
         pending=OUTBOX in fields,
         stored_version=fields.get("version"),
         others=tuple(name for name in fields if name not in _FIELDS and name not in _OWN),
+        size=len(document),
     )
 
 
@@ -131,35 +134,33 @@ _FIELDS: Final = (
 )
 
 
-def fields_of(state: EndpointState) -> dict[str, Any]:
-    """The document's fields, without ``_id``, outbox and claim; what is None is left out."""
-    fields: dict[str, Any] = {"version": Int64(state.version or 0)}
-    if state.deleted_at is not None:
-        return fields | {"deleted_at": state.deleted_at}
-    for name in _FIELDS:
-        value = getattr(state, name)
-        if name == "metadata":
-            fields[name] = [{"key": key, "value": below} for key, below in value.items()]
-        elif value is not None:
-            fields[name] = value
-    return fields
-
-
 def update_between(old: EndpointState, new: EndpointState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``$set`` and ``$unset`` that make the document of ``old`` that of ``new``."""
-    before = fields_of(old) if old.exists else {}
-    after = fields_of(new)
+    """``$set`` and ``$unset`` that make the document of ``old`` that of ``new``, outbox left out."""
+    before, after = _fields_of(old), _fields_of(new)
     set_ = {
         name: value
         for name, value in after.items()
-        if name == "version" or name not in before or _differ(name, old, new, before[name], value)
+        if name == "version" or name not in before or _differ(name, before[name], value)
     }
+    if "metadata" in set_:
+        set_["metadata"] = [{"key": key, "value": value} for key, value in new.metadata.items()]
     gone = [name for name in before if name not in after]
     if new.deleted_at is not None and old.deleted_at is None:
         gone.extend(old.others)
     return set_, dict.fromkeys(gone, "")
 
 
-def _differ(name: str, old: EndpointState, new: EndpointState, before: Any, after: Any) -> bool:
+def _fields_of(state: EndpointState) -> dict[str, Any]:
+    """The fields that a document has, ``metadata`` still as a mapping."""
+    if not state.exists:
+        return {}
+    fields: dict[str, Any] = {"version": Int64(state.version or 0)}
+    if state.deleted_at is not None:
+        return fields | {"deleted_at": state.deleted_at}
+    named = ((name, getattr(state, name)) for name in _FIELDS)
+    return fields | {name: value for name, value in named if value is not None}
+
+
+def _differ(name: str, before: Any, after: Any) -> bool:
     # Python takes 1, 1.0 and True for equal. Metadata that nobody touched is the same object.
-    return old.metadata is not new.metadata if name == "metadata" else bool(before != after)
+    return before is not after if name == "metadata" else bool(before != after)

@@ -50,7 +50,7 @@ class OutgoingEvent:
 
     def subject(self, instance: str) -> str:
         """Where the instance publishes it."""
-        return _SUBJECTS[self.kind](instance)
+        return _subject(self.kind, instance)
 
     def stored(self) -> dict[str, Any]:
         """As an item of the outbox."""
@@ -60,6 +60,11 @@ class OutgoingEvent:
     def of_stored(cls, item: Mapping[str, Any]) -> OutgoingEvent:
         """From an item of the outbox. Raises KeyError, TypeError or ValueError for what is none."""
         return cls(EventKind(item["kind"]), int(item["version"]), bytes(item["payload"]))
+
+
+@cache
+def _subject(kind: EventKind, instance: str) -> str:
+    return _SUBJECTS[kind](instance)
 
 
 def encode(kind: EventKind, fields: Mapping[str, Any]) -> bytes:

@@ -98,11 +98,7 @@ def check_endpoint(endpoint: Endpoint) -> int:
     _check_id(endpoint.id)
     for name, text in endpoint.names().items():
         _check_name(name, text)
-    for key, value in endpoint.metadata.items():
-        if not key:
-            raise DocumentInvalid("metadata", "a key is empty")
-        _check_key(f"metadata.{key}", key)
-        _check_value(f"metadata.{key}", value, METADATA_LEVELS + 1)
+    _check_metadata(endpoint.metadata)
     try:
         # Any date does: all have one size.
         size = len(bson.encode(new_document(endpoint, datetime(2000, 1, 1, tzinfo=UTC))))
@@ -111,6 +107,23 @@ def check_endpoint(endpoint: Endpoint) -> int:
     if size > MAX_DOCUMENT:
         raise DocumentInvalid("metadata", f"the document would take {size} bytes, at most {MAX_DOCUMENT}")
     return size
+
+
+def metadata_size(metadata: Mapping[str, Any]) -> int:
+    """Bytes that metadata takes, as it is stored. Raises ``DocumentInvalid`` unless it can be stored."""
+    _check_metadata(metadata)
+    try:
+        return len(bson.encode({"": [{"key": key, "value": value} for key, value in metadata.items()]}))
+    except (BSONError, ValueError, OverflowError, TypeError) as error:
+        raise DocumentInvalid("metadata", f"not storable ({type(error).__name__})") from None
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    for key, value in metadata.items():
+        if not key:
+            raise DocumentInvalid("metadata", "a key is empty")
+        _check_key(f"metadata.{key}", key)
+        _check_value(f"metadata.{key}", value, METADATA_LEVELS + 1)
 
 
 def _check_id(endpoint_id: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pymongo.errors import AutoReconnect
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from kaa_epr.store.client import BoundedClient
@@ -22,9 +23,10 @@ class EndpointQueries(BoundedClient):
 
     async def current(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
         """Whole documents."""
+        collection = self._collection.with_options(read_concern=ReadConcern("local"))
 
         async def find() -> list[bytes]:
-            cursor = self._collection.find_raw_batches({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
+            cursor = collection.find_raw_batches({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
             return [batch async for batch in cursor]
 
         return await self._limited(find, "read for a change", time_limit)

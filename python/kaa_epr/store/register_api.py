@@ -33,7 +33,11 @@ class RegisterStore(Store, Protocol):
     """Endpoint documents, their outboxes, and batch tasks. Times in seconds, errors as ``Store``'s."""
 
     async def current(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
-        """The documents of ``ids`` with all fields, outbox and claim included; raw, in batches."""
+        """The documents of ``ids`` with all fields, outbox and claim included; raw, in batches.
+
+        As the primary has them, be it not the majority yet: a conditional write decides anyway, and what the
+        majority has lags behind an outbox that was cleared just now.
+        """
 
     async def outboxes(self, owner: str, expiry: float, limit: int, time_limit: float) -> list[Outbox]:
         """Outboxes that ``owner`` may publish: its own, and those whose claim is older than ``expiry``."""

@@ -15,7 +15,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from kaa_epr.events.publisher import PublishFailed, publication
+from kaa_epr.log import get_logger
 from kaa_epr.wire import internals
+
+_log = get_logger(__name__)
 
 ECHO_SECONDS: Final = 2.0
 """Longest time for an echo. A server that takes longer is about to be given up by liveness."""
@@ -28,6 +31,7 @@ class SessionOutlet:
         self._client: Client | None = None
         self._inbox = ""
         self._sent = 0
+        self._replies = bytearray()
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def attach(self, client: Client) -> None:
@@ -110,8 +114,22 @@ class SessionOutlet:
             raise ConnectionResetError(str(error)) from error
 
     def reply(self, subject: str, payload: bytes) -> None:
-        """Publishes an answer; it follows whatever was written before. Raises ``PublishFailed``."""
-        self.write(publication(subject, payload))
+        """Publishes an answer; it follows whatever was written before. Raises ``PublishFailed``.
+
+        Answers of one turn of the loop, as a batch of changes makes them, go out as one write.
+        """
+        self._connected()
+        if not self._replies:
+            asyncio.get_running_loop().call_soon(self._write_replies)
+        self._replies += publication(subject, payload)
+
+    def _write_replies(self) -> None:
+        frames, self._replies = bytes(self._replies), bytearray()
+        try:
+            self.write(frames)
+        except PublishFailed as error:
+            # The clients ask again: there is no guarantee that answers arrive (19/EPMMP).
+            _log.info("answers could not be sent", error=str(error))
 
     def _connected(self) -> Client:
         if self._client is None or not self._client.is_connected:

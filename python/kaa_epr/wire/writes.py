@@ -107,14 +107,14 @@ class EpmmpService:
             return
         if len(self._tasks) >= MAX_REQUESTS:
             busy = _TooManyRequests()
-            self._reply(msg.reply, codec.refusal(codec.partly(msg.data), busy.status, busy.message()))
+            self._reply(msg.reply, codec.refused(_UNREAD, msg.data, busy.status, busy.message()))
             return
         task = asyncio.get_running_loop().create_task(self._serve(codec, msg.reply, msg.data))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, codec: _Codec, reply: str, payload: bytes) -> None:
-        request = codec.partly(payload)
+        request = _UNREAD
         try:
             request = codec.decode(payload)
             if _expired(request):
@@ -126,10 +126,11 @@ class EpmmpService:
             if limit is not None and len(answer) > limit:
                 raise TooLarge("answer", "exceeds the maximum NATS payload")
         except Refusal as refusal:
-            answer = codec.refusal(request, refusal.status, refusal.message())
+            answer = codec.refused(request, payload, refusal.status, refusal.message())
         except Exception:  # noqa: BLE001 - the outermost boundary of a request: it is answered whatever happens
             _log.exception("a request met a bug", correlation_id=request["correlationId"])
-            answer = codec.refusal(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error")
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            answer = codec.refused(request, payload, status, "Internal server error")
         self._reply(reply, answer)
 
     def _reply(self, subject: str, payload: bytes) -> None:
@@ -138,6 +139,10 @@ class EpmmpService:
         except PublishFailed as error:
             # The client asks again: there is no guarantee that answers arrive (19/EPMMP).
             _log.info("an answer could not be sent", error=str(error))
+
+
+_UNREAD: Final[Mapping[str, Any]] = {"correlationId": ""}
+"""Stands for a request that is not decoded."""
 
 
 class _TooManyRequests(Refusal):
@@ -171,7 +176,7 @@ class _Codec:
                 raise _Malformed(f"identifier longer than {MAX_ID_BYTES} bytes")
         return request
 
-    def partly(self, payload: bytes) -> dict[str, Any]:
+    def _partly(self, payload: bytes) -> dict[str, Any]:
         """What may be echoed of a request that perhaps does not decode: as far as it does, else empty."""
         known: dict[str, Any] = {"correlationId": "", "endpointId": "", "endpointIds": []}
         cursor = Cursor(payload)
@@ -192,9 +197,10 @@ class _Codec:
         """A 200."""
         return self._encode(request, HTTPStatus.OK, None, fields)
 
-    def refusal(self, request: Mapping[str, Any], status: HTTPStatus, reason: str) -> bytes:
-        """Anything else."""
-        return self._encode(request, status, reason, self.operation.empty or {})
+    def refused(self, request: Mapping[str, Any], payload: bytes, status: HTTPStatus, reason: str) -> bytes:
+        """Anything else; ``request`` may be ``_UNREAD``."""
+        known = self._partly(payload) if request is _UNREAD else request
+        return self._encode(known, status, reason, self.operation.empty or {})
 
     def _encode(
         self, request: Mapping[str, Any], status: HTTPStatus, reason: str | None, fields: Answer

@@ -100,8 +100,15 @@ def by_id(batches: Iterable[bytes]) -> dict[str, bytes]:
     documents: dict[str, bytes] = {}
     for batch in batches:
         for document in split(batch):
-            documents[RawBSONDocument(document, RAW)["_id"]] = document
+            documents[_id_of(document)] = document
     return documents
+
+
+def _id_of(document: bytes) -> Any:
+    # MongoDB keeps `_id` first. RawBSONDocument would look at everything that follows.
+    if document[4:9] == b"\x02_id\0":
+        return document[13 : 12 + int.from_bytes(document[9:13], "little")].decode()
+    return RawBSONDocument(document, RAW)["_id"]
 
 
 def split(batch: bytes) -> Iterator[bytes]:

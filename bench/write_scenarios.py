@@ -1,0 +1,271 @@
+"""What is measured of writes, as data, and how each figure is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from bson import Int64
+from pymongo import MongoClient
+
+from bench.batches import key_batches, registrations
+from bench.contenders import serve, stop
+from bench.generator import Generator
+from bench.scenarios import Dataset
+from bench.servers import DATABASE, Servers
+from bench.write_load import KeyPuts, KeyUpdates, Loop
+
+REGISTER: Final = "bench-register"
+RESPONDER: Final = "bench-responder"
+COLLECTION: Final = "writes"
+READ: Final = Dataset()
+WRITTEN: Final = Dataset(seed=2)
+RATES: Final = (0, 100, 300)
+"""Writes a second beside gets."""
+RATE_SLOTS: Final = 256
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Sizes of a run."""
+
+    seconds: float
+    warmup: float
+    endpoints: int
+    batch: int
+
+
+@dataclass(slots=True)
+class Bench:
+    """What scenarios work with: the servers, the generator of gets, and the processes measured."""
+
+    servers: Servers
+    generator: Generator
+    options: Options
+    work: Path
+    watched: dict[str, int] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    """IDs of the endpoints that are written."""
+
+    def load(self) -> None:
+        """Puts the endpoints into the store, those that are read and those that are written."""
+        with MongoClient[dict[str, Any]](self.servers.mongo.uri) as client:
+            collection = client[DATABASE][COLLECTION]
+            collection.drop()
+            for dataset in (READ, WRITTEN):
+                sized = replace(dataset, endpoints=self.options.endpoints)
+                documents = list(self.generator.documents(sized))
+                for document in documents:
+                    document["version"] = Int64(document["version"])
+                collection.insert_many(documents, ordered=False)
+                self.written = [document["_id"] for document in documents]
+
+    @contextmanager
+    def service(self, name: str, *, register: bool) -> Iterator[dict[str, Any]]:
+        """A process; what it told when it was ready."""
+        settings = self._settings(name, register=register)
+        with (self.work / f"{name}.log").open("ab") as log:
+            process = serve(name, settings, self.work, log)
+            try:
+                self.watched[name] = process.pid
+                yield json.loads((self.work / f"{name}.ready").read_text())
+            finally:
+                del self.watched[name]
+                stop(process)
+
+    def _settings(self, name: str, *, register: bool) -> dict[str, Any]:
+        return {
+            "service": {"instance_name": name},
+            "nats": {"servers": [self.servers.nats.url]},
+            "mongo": {
+                "uri": self.servers.mongo.uri,
+                "database": DATABASE,
+                "collection": COLLECTION,
+            },
+            "management": {"port": 0},
+            "log": {"level": "warning"},
+            "register": {"enabled": register, "security": {"enabled": False}, "rest": {"port": 0}},
+        }
+
+    @contextmanager
+    def usage(self) -> Iterator[Callable[[int], dict[str, float]]]:
+        """CPU microseconds of every process for each of so many writes, from here to the call."""
+        pids = {**self.watched, **self.servers.pids, "load": os.getpid()}
+        before = {name: _cpu(pid) for name, pid in pids.items()}
+
+        def told(writes: int) -> dict[str, float]:
+            return {name: (_cpu(pid) - before[name]) * 1e6 / max(1, writes) for name, pid in pids.items()}
+
+        yield told
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of user and system time so far (proc(5)), children that still run left out."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """In microseconds."""
+    ordered = sorted(seconds)
+    named = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
+    return {name: ordered[int(len(ordered) * share)] * 1e6 for name, share in named.items()}
+
+
+# --- scenarios ----------------------------------------------------------------------------------------------
+async def _writer(bench: Bench, told: dict[str, Any], loop: Loop, slots: int, *, rest: bool) -> None:
+    """Gives the loop its client."""
+    if rest:
+        loop.writer = await KeyPuts(loop.answered).open(told["rest"], slots)
+    else:
+        loop.writer = await KeyUpdates(REGISTER, loop.answered).open(bench.servers.nats.url)
+
+
+async def closed_loop(bench: Bench, *, rest: bool, slots: int, endpoints: int) -> dict[str, Any]:
+    """As many writes as ``slots`` clients get acknowledged, each one after the other."""
+    with bench.service(REGISTER, register=True) as told:
+        loop = Loop(bench.written[:endpoints], slots)
+        await _writer(bench, told, loop, slots, rest=rest)
+        await loop.closed(bench.options.warmup)
+        loop.latencies.clear()
+        with bench.usage() as usage:
+            seconds = await loop.closed(bench.options.seconds)
+            cpu = usage(len(loop.latencies))
+        loop.writer.close()
+    return {
+        "writes_per_second": len(loop.latencies) / seconds,
+        "latency_us": _percentiles(loop.latencies),
+        "refused": loop.refused,
+        "cpu_us_per_write": cpu,
+    }
+
+
+async def key_batch_updates(bench: Bench) -> dict[str, Any]:
+    """Key batch updates, one at a time."""
+    endpoints = bench.written[: bench.options.batch]
+    nats = bench.servers.nats.url
+    with bench.service(REGISTER, register=True):
+        await key_batches(nats, REGISTER, endpoints, 1)
+        rounds = max(1, int(bench.options.seconds))
+        with bench.usage() as usage:
+            took = await key_batches(nats, REGISTER, endpoints, rounds)
+            cpu = usage(rounds * len(endpoints))
+    return {
+        "writes_per_second": rounds * len(endpoints) / sum(took),
+        "latency_us": _percentiles(took),
+        "refused": 0,
+        "cpu_us_per_write": cpu,
+    }
+
+
+async def batch_registrations(bench: Bench) -> dict[str, Any]:
+    """REST batch registrations, one at a time; latency is to the last event."""
+    count = bench.options.batch
+    nats = bench.servers.nats.url
+    with bench.service(REGISTER, register=True) as told:
+        await registrations(nats, REGISTER, told["rest"], count, 1)
+        rounds = max(1, int(bench.options.seconds))
+        with bench.usage() as usage:
+            accepted, done = await registrations(nats, REGISTER, told["rest"], count, rounds)
+            cpu = usage(rounds * count)
+    return {
+        "writes_per_second": rounds * count / sum(done),
+        "latency_us": _percentiles(done),
+        "accepted_us": _percentiles(accepted),
+        "refused": 0,
+        "cpu_us_per_write": cpu,
+    }
+
+
+async def gets_beside(bench: Bench, *, rate: float, split: bool, same: bool) -> dict[str, Any]:
+    """Gets as fast as they are answered, while ``rate`` key updates a second are made; 0: none."""
+    with ExitStack() as running:
+        told = running.enter_context(bench.service(REGISTER, register=True))
+        if split:
+            running.enter_context(bench.service(RESPONDER, register=False))
+        dataset = WRITTEN if same else READ
+        dataset = replace(dataset, endpoints=bench.options.endpoints)
+        options = [
+            f"--nats={bench.servers.nats.url}",
+            f"--instance={RESPONDER if split else REGISTER}",
+            "--prefill",
+            f"--duration={bench.options.seconds}",
+            f"--warmup={bench.options.warmup}",
+            *dataset.options(),
+            *(["--include=3"] if same else []),
+        ]
+        loop = Loop(bench.written, RATE_SLOTS)
+        await _writer(bench, told, loop, RATE_SLOTS, rest=False)
+        over = asyncio.Event()
+        writing = asyncio.create_task(loop.at_rate(rate, over)) if rate else None
+        try:
+            gets = await asyncio.to_thread(bench.generator.run, options)
+        finally:
+            over.set()
+            seconds = await writing if writing else 0.0
+            loop.writer.close()
+    report: dict[str, Any] = {
+        "gets_per_second": gets["gets_per_second"],
+        "gets_latency_us": gets["latency_us"],
+        "faults": sum(gets["faults"].values()),
+        "refused": loop.refused,
+    }
+    if rate:
+        report["writes_per_second"] = len(loop.latencies) / seconds
+        report["latency_us"] = _percentiles(loop.latencies)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One figure."""
+
+    name: str
+    title: str
+    measure: Callable[[Bench], Coroutine[Any, Any, dict[str, Any]]]
+
+
+def _closed(name: str, title: str, *, rest: bool, slots: int, endpoints: int = 10_000) -> Scenario:
+    return Scenario(name, title, partial(closed_loop, rest=rest, slots=slots, endpoints=endpoints))
+
+
+def _gets(name: str, title: str, *, split: bool, same: bool = False) -> Iterator[Scenario]:
+    for rate in RATES:
+        beside = f"beside {rate} writes/s" if rate else "no writes"
+        yield Scenario(
+            f"{name}-{rate}", f"{title}, {beside}", partial(gets_beside, rate=rate, split=split, same=same)
+        )
+
+
+SCENARIOS: Final = (
+    _closed("key-update", "19/EPMMP key update, 256 under way", rest=False, slots=256),
+    _closed("key-update-64", "19/EPMMP key update, 64 under way", rest=False, slots=64),
+    _closed("key-update-1", "19/EPMMP key update, one at a time", rest=False, slots=1),
+    _closed(
+        "key-update-hot",
+        "19/EPMMP key update of one endpoint, 64 under way",
+        rest=False,
+        slots=64,
+        endpoints=1,
+    ),
+    _closed("put-key", "REST PUT of a key, 64 connections", rest=True, slots=64),
+    _closed("put-key-1", "REST PUT of a key, one at a time", rest=True, slots=1),
+    Scenario("key-batch", "19/EPMMP key batch update of 1000 endpoints, one at a time", key_batch_updates),
+    Scenario("register-batch", "REST registration of 1000 endpoints, one at a time", batch_registrations),
+    *_gets("gets", "gets, writes to other endpoints, both in one process", split=False),
+    *_gets("gets-split", "gets, writes to other endpoints, responder and register apart", split=True),
+    *_gets(
+        "gets-same",
+        "gets of 3 fields, writes to the same endpoints, responder and register apart",
+        split=True,
+        same=True,
+    ),
+)

@@ -1,0 +1,152 @@
+"""Tables of the writes, from a stored run: ``python bench/write_tables.py [RESULTS.json]``."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.charts import number_text
+from bench.generator import ROOT
+
+RESULTS: Final = ROOT / "bench" / "results"
+BEGIN: Final = "<!-- writes:begin -->"
+END: Final = "<!-- writes:end -->"
+SHORT: Final = ROOT / "README.md"
+FULL: Final = ROOT / "bench" / "README.md"
+LEAST_KEPT: Final = 0.8
+"""Share of their rate that gets must keep beside writes."""
+IN_SHORT: Final = ("key-update", "put-key", "key-batch", "register-batch")
+
+Report = dict[str, Any]
+Figure = Callable[[Report], float | None]
+
+
+def write(results: dict[str, Any]) -> list[Path]:
+    """Writes the tables into the READMEs, where their markers are; returns the files written."""
+    written = []
+    for path, text in ((SHORT, short(results)), (FULL, full(results))):
+        if path.exists() and BEGIN in (old := path.read_text()):
+            pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+            new = f"{BEGIN}\n{text.strip()}\n{END}"
+            path.write_text(pattern.sub(lambda _, new=new: new, old, count=1))  # type: ignore[misc]
+            written.append(path)
+    return written
+
+
+def short(results: dict[str, Any]) -> str:
+    """For the project's README: throughput, and what gets keep."""
+    return "\n\n".join([_writes(results, IN_SHORT), *_kept(results), _provenance(results)])
+
+
+def full(results: dict[str, Any]) -> str:
+    """For the benchmark's README."""
+    names = [name for name in results["scenarios"] if not name.startswith("gets")]
+    return "\n\n".join([_provenance(results), _writes(results, names), *_kept(results)])
+
+
+def _latency(quantile: str) -> Figure:
+    return lambda report: report["latency_us"][quantile] / 1000
+
+
+def _cpu(process: str) -> Figure:
+    return lambda report: report["cpu_us_per_write"][process]
+
+
+_COLUMNS: Final[tuple[tuple[str, Figure], ...]] = (
+    ("writes/s", lambda report: report["writes_per_second"]),
+    ("p50 ms", _latency("p50")),
+    ("p99 ms", _latency("p99")),
+    ("CPU µs/write: register", _cpu("bench-register")),
+    ("mongod", _cpu("mongo")),
+    ("nats-server", _cpu("nats")),
+    ("clients", _cpu("load")),
+)
+
+
+def _writes(results: dict[str, Any], names: tuple[str, ...] | list[str]) -> str:
+    rows = []
+    for name in names:
+        if rounds := _rounds(results, name):
+            cells = [_spread([value for one in rounds if (value := f(one)) is not None]) for _, f in _COLUMNS]
+            rows.append([results["scenarios"][name]["title"], *cells])
+    return _table(["", *(heading for heading, _ in _COLUMNS)], rows)
+
+
+def _kept(results: dict[str, Any]) -> Iterator[str]:
+    """Gets beside writes; each round's rate over that of the same round without writes."""
+    rows = []
+    for name, scenario in results["scenarios"].items():
+        base = re.sub(r"-\d+$", "-0", name)
+        if name == base or not name.startswith("gets"):
+            continue
+        pairs = list(zip(_rounds(results, base), _rounds(results, name), strict=False))
+        if not pairs:
+            continue
+        kept = [beside["gets_per_second"] / alone["gets_per_second"] for alone, beside in pairs]
+        rows.append(
+            [
+                scenario["title"],
+                _spread([alone["gets_per_second"] for alone, _ in pairs]),
+                _spread([beside["gets_per_second"] for _, beside in pairs]),
+                f"{_spread(kept)} {'' if median(kept) >= LEAST_KEPT else 'SHORT'}".strip(),
+                _spread([beside["writes_per_second"] for _, beside in pairs]),
+                _spread([beside["latency_us"]["p99"] / 1000 for _, beside in pairs]),
+            ]
+        )
+    if rows:
+        head = ["", "gets/s, no writes", "gets/s beside writes", "kept", "writes/s held", "write p99 ms"]
+        yield _table(head, rows)
+
+
+def _rounds(results: dict[str, Any], name: str) -> list[Report]:
+    rounds: list[Report] = results["scenarios"].get(name, {"rounds": []})["rounds"]
+    return rounds
+
+
+def _spread(values: list[float]) -> str:
+    numbers = [number_text(value) for value in (median(values), min(values), max(values))]
+    return numbers[0] if numbers[1] == numbers[2] else f"{numbers[0]} ({numbers[1]} to {numbers[2]})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _provenance(results: dict[str, Any]) -> str:
+    machine, versions = results["machine"], results["versions"]
+    named = ", ".join(f"{name} {versions[name]}" for name in ("python", "motor", "nats-server", "mongod"))
+    made = f"{results['started'][:10]} at commit {results['commit']}, {results['build_profile']} build"
+    return (
+        f"Measured {made}, on {machine['cpu']}, {machine['cores']} cores, "
+        f"Linux {machine['kernel']}; {named}. "
+        f"Medians of {results['rounds']} rounds (least to most). Clients, servers and service share cores."
+    )
+
+
+def newest() -> Path | None:
+    """The latest stored run."""
+    return max(RESULTS.glob("writes-*.json"), default=None)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the tables of the named results, or of the newest."""
+    path = Path(arguments[0]) if arguments else newest()
+    if path is None:
+        print("no stored results: run `make bench-writes` first", file=sys.stderr)
+        return 2
+    for written in write(json.loads(path.read_text())):
+        print(f"wrote {written}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
