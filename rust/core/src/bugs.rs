@@ -35,6 +35,8 @@ pub enum Bug {
     GetsPanic,
     /// Not a rule: an event meets a panic.
     EventsPanic,
+    /// Not a rule: what a load brought meets a panic.
+    LandingsPanic,
 }
 
 /// What is broken: nothing, or one thing.

@@ -135,6 +135,16 @@ pub struct Landing {
     pub least: i64,
 }
 
+impl Landing {
+    /// All that is left of it, which is left here without gets.
+    pub fn take(&mut self) -> Self {
+        Self {
+            waiters: std::mem::take(&mut self.waiters),
+            ..*self
+        }
+    }
+}
+
 /// Whether a parked get needs a load of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parked {

@@ -7,6 +7,7 @@ mod events;
 mod gathering;
 mod link;
 mod loads;
+mod mishaps;
 mod request;
 
 pub use config::{Config, Now};

@@ -1,10 +1,10 @@
 //! The state behind the scanner, and flow 1: a get is answered, or parked.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::answer::{Desk, Envelope, Failure, Sender};
 use super::loads::Landed;
+use super::mishaps::broken_get;
 use super::request::{Get, Request, traceparent, waiter};
 use super::{Config, Now};
 use crate::bugs::{Bug, Bugs};
@@ -15,7 +15,7 @@ use crate::epmmp::{AppVersionsRequest, GetRequest, KeysGetRequest};
 use crate::events::EventKind;
 use crate::frame::{Kind, Message};
 use crate::gather::Gathers;
-use crate::limits::{MAX_BUGS, MAX_PAYLOAD};
+use crate::limits::MAX_PAYLOAD;
 use crate::output::Output;
 use crate::park::{Park, Parked};
 use crate::project::Projection;
@@ -81,23 +81,22 @@ impl Core {
 
     /// One message. A bug in here costs its request a 500, or its event a flush, and nobody else anything.
     pub(super) fn message(&mut self, message: &Message<'_>, fresh: bool, now: Now) {
-        let before = self.output.ready();
-        let done = catch_unwind(AssertUnwindSafe(|| match message.kind {
-            Kind::Get => self.request::<GetRequest<'_>>(message, fresh, now),
-            Kind::KeysGet => self.request::<KeysGetRequest<'_>>(message, fresh, now),
-            Kind::AppVersions => self.request::<AppVersionsRequest<'_>>(message, fresh, now),
-            Kind::MetadataUpdated => self.event(message, EventKind::MetadataUpdated, now),
-            Kind::Registered => self.event(message, EventKind::Registered, now),
-            Kind::Unregistered => self.event(message, EventKind::Unregistered, now),
-            Kind::AppVersionUpdated => self.event(message, EventKind::AppVersionUpdated, now),
-            Kind::Heartbeat => self.heartbeat(message, now),
-        }));
-        if done.is_err() {
-            self.output.truncate(before);
+        let done = self.caught(|core| match message.kind {
+            Kind::Get => core.request::<GetRequest<'_>>(message, fresh, now),
+            Kind::KeysGet => core.request::<KeysGetRequest<'_>>(message, fresh, now),
+            Kind::AppVersions => core.request::<AppVersionsRequest<'_>>(message, fresh, now),
+            Kind::MetadataUpdated => core.event(message, EventKind::MetadataUpdated, now),
+            Kind::Registered => core.event(message, EventKind::Registered, now),
+            Kind::Unregistered => core.event(message, EventKind::Unregistered, now),
+            Kind::AppVersionUpdated => core.event(message, EventKind::AppVersionUpdated, now),
+            Kind::Heartbeat => core.heartbeat(message, now),
+        });
+        if done.is_none() {
+            let (reply, payload) = (message.reply, message.payload);
             match message.kind {
-                Kind::Get => self.bug::<GetRequest<'_>>(message, now),
-                Kind::KeysGet => self.bug::<KeysGetRequest<'_>>(message, now),
-                Kind::AppVersions => self.bug::<AppVersionsRequest<'_>>(message, now),
+                Kind::Get => self.bug::<GetRequest<'_>>(reply, payload, now),
+                Kind::KeysGet => self.bug::<KeysGetRequest<'_>>(reply, payload, now),
+                Kind::AppVersions => self.bug::<AppVersionsRequest<'_>>(reply, payload, now),
                 _ => self.flush(FlushCause::UndecodableEvent),
             }
         }
@@ -210,27 +209,6 @@ impl Core {
         self.store_up.then_some(()).ok_or(Failure::STORE)
     }
 
-    fn bug<'a, R: Request<'a>>(&mut self, message: &Message<'a>, now: Now) {
-        let (correlation_id, form) = match R::decode(message.payload) {
-            Ok(request) => (request.correlation_id(), request.form(&self.config)),
-            Err(malformed) => (
-                malformed.correlation_id,
-                R::form_of_malformed(&malformed, &self.config),
-            ),
-        };
-        if self.bugs.len() < MAX_BUGS {
-            self.bugs.push(correlation_id.to_owned());
-        }
-        let envelope = Envelope {
-            reply: message.reply,
-            traceparent: None,
-            correlation_id,
-            form,
-            deadline_ms: None,
-        };
-        self.desk(now).sender.fail(&envelope, Failure::BUG);
-    }
-
     pub(super) fn desk(&mut self, now: Now) -> Desk<'_> {
         Desk {
             sender: Sender {
@@ -273,15 +251,4 @@ impl Core {
             ("heartbeat_age_ms", census.age_ms),
         ]
     }
-}
-
-/// A bug in the middle of an answer, for tests: half a frame is written.
-#[cold]
-#[allow(clippy::panic)]
-fn broken_get(sender: &mut Sender<'_>) {
-    let len = crate::frame::PublishLen::new(None, 0);
-    sender
-        .output
-        .frame(len, None, 0, |out| out.extend_from_slice(b"PUB half"));
-    panic!("a switch of the tests is on");
 }

@@ -134,15 +134,6 @@ impl Core {
             self.park.cut(id);
         }
     }
-
-    /// A bug, for tests.
-    #[inline]
-    #[allow(clippy::panic)]
-    fn break_here(&self, bug: Bug) {
-        if self.broken.has(bug) {
-            panic!("a switch of the tests is on");
-        }
-    }
 }
 
 fn numbered<'a>(message: &Message<'a>, signal: Signal) -> Option<Numbered<'a>> {

@@ -111,6 +111,12 @@ impl Core {
             return;
         };
         self.park.release(gather.bytes());
+        if self.caught(|core| core.closed(&gather, failure)).is_none() {
+            self.bug_of(&gather.waiter);
+        }
+    }
+
+    fn closed(&mut self, gather: &Gather, failure: Option<Failure>) {
         let Some(request) = self.taken_up::<AppVersionsRequest<'_>>(&gather.waiter) else {
             return;
         };
@@ -118,7 +124,12 @@ impl Core {
         let envelope = request.envelope(reply, traceparent, &self.config);
         let now = self.latest;
         match failure {
-            Some(failure) => self.desk(now).sender.fail(&envelope, failure),
+            Some(failure) => {
+                if failure == Failure::BUG {
+                    self.note_bug(request.correlation_id());
+                }
+                self.desk(now).sender.fail(&envelope, failure);
+            }
             None => {
                 let ids = distinct(&request.endpoint_ids, self.config.seed);
                 self.gathered(&envelope, &request, &ids, &gather.parts, now);

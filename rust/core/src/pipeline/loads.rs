@@ -1,11 +1,15 @@
 //! Flow 2: loads begin and end, and the gets that waited for them are answered.
 
+use std::panic::catch_unwind;
+
 use super::Now;
 use super::answer::{Failure, Outcome};
 use super::core::Core;
+use super::mishaps::broken_get;
 use super::request::{Get, Request};
+use crate::bugs::Bug;
 use crate::coherence::Found;
-use crate::entry::{self, Entry, Stored};
+use crate::entry::{self, Entry, FieldMapping, Stored};
 use crate::epmmp::{GetRequest, KeysGetRequest};
 use crate::limits::{FEED_OUTPUT_LIMIT, MAX_RELOADS};
 use crate::park::{Asked, Landing, Waiter};
@@ -53,47 +57,44 @@ impl Core {
     }
 
     pub(super) fn end_load(&mut self, load: u64, batches: &[&[u8]], now: Now) -> Option<Vec<String>> {
-        let mut documents = Vec::new();
-        for batch in batches {
-            for document in entry::documents(batch) {
-                match document {
-                    Ok(document) => documents.push(document),
-                    Err(_) => return self.fail_load(load, now).then(Vec::new),
-                }
-            }
-        }
+        let mapping = &self.config.mapping;
+        let documents = match catch_unwind(|| named(batches, mapping)) {
+            Ok(Some(documents)) => documents,
+            Ok(None) => return self.fail_load(load, now).then(Vec::new),
+            Err(_) => return self.abandon(load, Failure::BUG, now).then(Vec::new),
+        };
         let ids = self.park.end(load)?;
         let mut unusable = Vec::new();
-        for document in documents {
-            // A document that names no endpoint, or one twice, lands nowhere: its id stays unanswered below.
-            let Some(id) = entry::id_of(document, &self.config.mapping) else {
-                continue;
-            };
+        for (id, document) in documents {
             if let Some(landing) = self.park.land(load, id) {
                 self.stats.count.loaded_endpoints += 1;
-                if !self.landed(id, landing, document, now) {
+                let landed = |core: &mut Self, landing: &mut _| core.landed(id, landing, document, now);
+                if !self.land(id, landing, now, landed) {
                     unusable.push(id.to_owned());
                 }
             }
         }
         for id in ids {
             if let Some(landing) = self.park.land(load, &id) {
-                self.landed_unknown(&id, Found::Absent, landing, now);
+                self.land(&id, landing, now, |core, landing| {
+                    core.landed_unknown(&id, Found::Absent, landing, now);
+                    true
+                });
             }
         }
         Some(unusable)
     }
 
     /// One document arrived: its waiters are answered, then it is cached. False when it is unusable.
-    fn landed(&mut self, id: &str, landing: Landing, document: &[u8], now: Now) -> bool {
+    fn landed(&mut self, id: &str, landing: &mut Landing, document: &[u8], now: Now) -> bool {
         match entry::from_bson(document, &self.config.mapping) {
             Ok(Stored::Endpoint(entry)) => {
-                if !self.admits(id, Found::Version(entry.version()), &landing, now) {
+                if !self.admits(id, Found::Version(entry.version()), landing, now) {
                     self.reload(id, landing, now);
                     return true;
                 }
                 self.unknown.remove(id);
-                self.answer_all(landing.waiters, Outcome::Found(&entry), now);
+                self.answer_all(landing.take().waiters, Outcome::Found(&entry), now);
                 let stored = landing
                     .cacheable
                     .then(|| self.cache.insert(entry, self.coherence.epoch(), now.mono_ms));
@@ -108,19 +109,19 @@ impl Core {
                 self.stats.count.unusable_documents += 1;
                 self.cache.remove(id);
                 self.unknown.remove(id);
-                self.answer_all(landing.waiters, Outcome::Failed(Failure::UNUSABLE), now);
+                self.answer_all(landing.take().waiters, Outcome::Failed(Failure::UNUSABLE), now);
                 false
             }
         }
     }
 
     /// The store has no such endpoint, which takes the place of what was cached before.
-    fn landed_unknown(&mut self, id: &str, found: Found, landing: Landing, now: Now) {
-        if !self.admits(id, found, &landing, now) {
+    fn landed_unknown(&mut self, id: &str, found: Found, landing: &mut Landing, now: Now) {
+        if !self.admits(id, found, landing, now) {
             return self.reload(id, landing, now);
         }
         self.cache.remove(id);
-        self.answer_all(landing.waiters, Outcome::Failed(Failure::NOT_FOUND), now);
+        self.answer_all(landing.take().waiters, Outcome::Failed(Failure::NOT_FOUND), now);
         let epoch = self.coherence.epoch();
         let stored = landing
             .cacheable
@@ -143,14 +144,14 @@ impl Core {
     }
 
     /// Rule 6: the store returned less than an event told of. Its gets are loaded for again while there is time.
-    fn reload(&mut self, id: &str, landing: Landing, now: Now) {
+    fn reload(&mut self, id: &str, landing: &mut Landing, now: Now) {
         self.stats.count.stale_loads += 1;
         let arrived_ms = landing.waiters.first().map_or(0, |waiter| waiter.arrived_ms);
         let in_time = now.mono_ms < arrived_ms.saturating_add(self.config.store_timeout_ms);
         if landing.reloads < MAX_RELOADS && in_time && self.store_up {
-            self.park.park_again(id, landing);
+            self.park.park_again(id, landing.take());
         } else {
-            self.answer_all(landing.waiters, Outcome::Failed(Failure::STORE), now);
+            self.answer_all(landing.take().waiters, Outcome::Failed(Failure::STORE), now);
         }
     }
 
@@ -162,13 +163,18 @@ impl Core {
     }
 
     pub(super) fn fail_load(&mut self, load: u64, now: Now) -> bool {
+        self.abandon(load, Failure::STORE, now)
+    }
+
+    /// All gets of a load get the same failure; false when there is no such load.
+    fn abandon(&mut self, load: u64, failure: Failure, now: Now) -> bool {
         let Some(ids) = self.park.end(load) else {
             return false;
         };
         self.stats.count.load_failures += 1;
         for id in ids {
             let waiters = self.park.fail(load, &id);
-            self.answer_all(waiters, Outcome::Failed(Failure::STORE), now);
+            self.answer_all(waiters, Outcome::Failed(failure), now);
         }
         true
     }
@@ -196,7 +202,14 @@ impl Core {
         }
     }
 
+    /// A bug in here costs this get a 500, and no other get of the flight anything.
     fn answer_one(&mut self, waiter: &Waiter, outcome: Outcome<'_>) {
+        if self.caught(|core| core.make_one(waiter, outcome)).is_none() {
+            self.bug_of(waiter);
+        }
+    }
+
+    fn make_one(&mut self, waiter: &Waiter, outcome: Outcome<'_>) {
         match waiter.asked {
             Asked::Metadata => self.answer_get::<GetRequest<'_>>(waiter, outcome),
             Asked::Keys => self.answer_get::<KeysGetRequest<'_>>(waiter, outcome),
@@ -209,6 +222,12 @@ impl Core {
     fn answer_get<'w, G: Get<'w>>(&mut self, waiter: &'w Waiter, outcome: Outcome<'_>) {
         if let Some(request) = self.taken_up::<G>(waiter) {
             let envelope = request.envelope(waiter.reply(), waiter.traceparent(), &self.config);
+            if matches!(outcome, Outcome::Failed(Failure::BUG)) {
+                self.note_bug(request.correlation_id());
+            }
+            if self.broken.has(Bug::GetsPanic) {
+                broken_get(&mut self.desk(self.latest).sender);
+            }
             self.desk(self.latest).answer(&envelope, &request, outcome);
         }
     }
@@ -253,4 +272,15 @@ impl Core {
             }
         }
     }
+}
+
+/// The documents of a load with their ids; None when a batch cannot be cut into documents. One that names no
+/// endpoint lands nowhere: its id stays unanswered.
+fn named<'b>(batches: &[&'b [u8]], mapping: &FieldMapping) -> Option<Vec<(&'b str, &'b [u8])>> {
+    let mut named = Vec::new();
+    for document in batches.iter().flat_map(|batch| entry::documents(batch)) {
+        let document = document.ok()?;
+        named.extend(entry::id_of(document, mapping).map(|id| (id, document)));
+    }
+    Some(named)
 }

@@ -213,3 +213,50 @@ fn a_bug_costs_its_get_a_500_and_its_event_a_flush() {
     ask(&mut responder, "r", &get("c", "a"), 0);
     assert!(responder.wants_load(), "the flush took the entry with it");
 }
+
+/// Two gets of one endpoint and one of another wait for the same load.
+fn with_three_waiting() -> (Responder, u64) {
+    let mut responder = started(config());
+    ask(&mut responder, "a1", &get("c-1", "a"), 0);
+    ask(&mut responder, "a2", &get("c-2", "a"), 0);
+    ask(&mut responder, "b", &get("c-3", "b"), 0);
+    let load = begin(&mut responder, &["a", "b"], 0);
+    (responder, load)
+}
+
+#[test]
+fn a_bug_in_a_landing_costs_its_gets_a_500() {
+    let (mut responder, load) = with_three_waiting();
+    responder.break_rule(Bug::LandingsPanic);
+    let unusable = responder.end_load(load, &[&stored("a", 1, "x")], at(0));
+    assert_eq!(unusable, Some(vec!["a".to_owned()]));
+    let told: Vec<_> = outcome(&mut responder)
+        .into_iter()
+        .map(|(reply, status, _)| (reply, status))
+        .collect();
+    let expected = ["a1", "a2", "b"].map(|reply| (reply.to_owned(), 500));
+    assert_eq!(told, expected);
+    assert_eq!(responder.take_bugs(), ["c-1", "c-2", "c-3"]);
+    assert_eq!((responder.pending(), responder.wants_load()), (0, false));
+    ask(&mut responder, "r", &get("c", "a"), 0);
+    assert!(responder.wants_load(), "nothing of it was cached");
+}
+
+#[test]
+fn a_bug_in_a_late_answer_costs_only_its_get_a_500() {
+    let (mut responder, load) = with_three_waiting();
+    responder.break_rule(Bug::GetsPanic);
+    end(
+        &mut responder,
+        load,
+        &[stored("a", 1, "x"), stored("b", 1, "x")],
+        0,
+    );
+    let statuses: Vec<_> = outcome(&mut responder)
+        .into_iter()
+        .map(|(_, status, _)| status)
+        .collect();
+    assert_eq!(statuses, [500, 500, 500]);
+    assert_eq!(responder.take_bugs(), ["c-1", "c-2", "c-3"]);
+    assert_eq!(responder.pending(), 0);
+}
