@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from types import ModuleType
 
 import pytest
 
+from kaa_epr.engine.pure import engine as pure_engine
+from kaa_epr.engine.pure import pipeline
 from kaa_epr.engine.pure.entry import Entry
 from tests.property.documents import endpoint, text
 from tests.property.messages import Get
@@ -37,3 +40,31 @@ def test_a_bug_is_answered_logged_and_told(
     assert record.getMessage().startswith("answering a get failed: ZeroDivisionError at test_pure_bugs.py:")
     assert "secret" not in caplog.text
     assert record.__dict__["correlation_id"] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "doing"),
+    [(pipeline, "from_bson", "landing an endpoint"), (pure_engine, "id_of", "reading a load")],
+)
+def test_a_bug_in_a_landing_costs_its_gets_a_500(
+    module: ModuleType,
+    name: str,
+    doing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("secret value")
+
+    monkeypatch.setattr(module, name, breaks)
+    engine = started("pure")
+    for number in ("1", "2"):
+        ask(engine, Get(correlation_id=number).encode(), reply=number)
+    with caplog.at_level(logging.ERROR):
+        wire = load(engine, endpoint("e-1", [("k", text("secret value"))]))
+    answers = {frame.subject: response(frame.payload)["statusCode"] for frame in frames(wire)}
+    assert answers == {"1": 500, "2": 500}
+    assert engine.take_bugs() == ["1", "2"]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [f"{doing} failed"]
+    assert "secret" not in caplog.text
+    assert (engine.pending(), engine.stats()["cache_entries"]) == (0, 0)

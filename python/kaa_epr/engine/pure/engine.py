@@ -5,16 +5,16 @@ Same contract, verdicts and bytes as the Rust core (``rust/core/src/pipeline``);
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kaa_epr.engine.api import EngineConfig, Evidence, FlushCause, Kind
-from kaa_epr.engine.pure.answers import Now
+from kaa_epr.engine.pure.answers import BUG, STORE, Now
 from kaa_epr.engine.pure.bson_check import DocumentError
 from kaa_epr.engine.pure.checked import DecodeError
 from kaa_epr.engine.pure.entry import id_of, split
-from kaa_epr.engine.pure.floors import Found
 from kaa_epr.engine.pure.limits import MAX_SAMPLE
 from kaa_epr.engine.pure.pipeline import Pipeline
+from kaa_epr.engine.pure.serving import log_bug
 
 
 class PureEngine:
@@ -113,32 +113,38 @@ class PureEngine:
         A batch that cannot be cut into documents fails the whole load. A document that nobody asked for, or
         a second one of an endpoint, lands nowhere.
         """
-        try:
-            documents = [document for batch in batches for document in split(batch)]
-        except DocumentError:
-            self.fail_load(load, wall_ms=wall_ms, mono_ms=mono_ms)
-            return []
         pipeline, now = self._pipeline, Now(wall_ms, mono_ms)
+        try:
+            documents = list(self._named(batches))
+        except DocumentError:
+            pipeline.abandon(load, STORE, now)
+            return []
+        except Exception as error:  # noqa: BLE001 - the outermost boundary of one load: logged, answered 500
+            log_bug("reading a load", error)
+            pipeline.abandon(load, BUG, now)
+            return []
         ids = pipeline.park.end(load)
         unusable: list[str] = []
-        for document in documents:
-            endpoint_id = id_of(document, self._mapping)
-            if endpoint_id is None or (landing := pipeline.park.land(load, endpoint_id)) is None:
-                continue
-            pipeline.counters.add("loaded_endpoints")
-            if not pipeline.landed(endpoint_id, landing, document, now):
-                unusable.append(endpoint_id)
+        for endpoint_id, document in documents:
+            if (landing := pipeline.park.land(load, endpoint_id)) is not None:
+                pipeline.counters.add("loaded_endpoints")
+                if not pipeline.land(endpoint_id, landing, document, now):
+                    unusable.append(endpoint_id)
         for endpoint_id in ids:
             if (landing := pipeline.park.land(load, endpoint_id)) is not None:
-                pipeline.landed_unknown(endpoint_id, Found(absent=True), landing, now)
+                pipeline.land(endpoint_id, landing, None, now)
         return unusable
+
+    def _named(self, batches: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+        """The documents with their endpoint ids; one that names none lands nowhere. Raises DocumentError."""
+        for batch in batches:
+            for document in split(batch):
+                if (endpoint_id := id_of(document, self._mapping)) is not None:
+                    yield endpoint_id, document
 
     def fail_load(self, load: int, *, wall_ms: int, mono_ms: int) -> None:
         """503 for every get of the load. ValueError for an unknown load."""
-        ids = self._pipeline.park.end(load)
-        self._pipeline.counters.add("load_failures")
-        for endpoint_id in ids:
-            self._pipeline.fail(self._pipeline.park.fail(load, endpoint_id), Now(wall_ms, mono_ms))
+        self._pipeline.abandon(load, STORE, Now(wall_ms, mono_ms))
 
     def store_up(self, up: bool, *, wall_ms: int, mono_ms: int) -> None:
         """While the store is down every miss gets 503 at once, queued flights included."""

@@ -74,6 +74,12 @@ class Landing(Generic[W]):
     reloads: int
     least: int
 
+    def take(self) -> list[W]:
+        """The gets that nobody took yet."""
+        taken = list(self.waiters)
+        self.waiters.clear()
+        return taken
+
 
 class Park(Generic[W]):
     """All gets that wait, bounded in number and in bytes."""
@@ -123,15 +129,16 @@ class Park(Generic[W]):
 
     def park_again(self, endpoint_id: str, landing: Landing[W]) -> None:
         """Parks the gets of a flight that landed in vain; those of a younger queued one come behind."""
-        self.waiters += len(landing.waiters)
-        self.bytes += sum(waiter.size for waiter in landing.waiters)
+        again = landing.take()
+        self.waiters += len(again)
+        self.bytes += sum(waiter.size for waiter in again)
         flights = self._flights.setdefault(endpoint_id, [])
         reloads = landing.reloads + 1
         if flights and flights[-1].load is None:
-            flights[-1].waiters[:0] = landing.waiters
+            flights[-1].waiters[:0] = again
             flights[-1].reloads = max(flights[-1].reloads, reloads)
         else:
-            flights.append(_Flight(waiters=landing.waiters, reloads=reloads))
+            flights.append(_Flight(waiters=again, reloads=reloads))
             self._queue[endpoint_id] = None
 
     def begin(self, max_ids: int, cacheable: Callable[[str], bool]) -> tuple[int, list[str]] | None:

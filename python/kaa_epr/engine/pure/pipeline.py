@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from kaa_epr.engine.api import Evidence, Kind
-from kaa_epr.engine.pure.answers import NOT_FOUND, STORE, UNUSABLE, Now
+from kaa_epr.engine.pure.answers import BUG, NOT_FOUND, STORE, UNUSABLE, Failure, Now
 from kaa_epr.engine.pure.bson_check import DocumentError
 from kaa_epr.engine.pure.codec import decode_event
 from kaa_epr.engine.pure.entry import Tombstone, from_bson
@@ -15,7 +15,7 @@ from kaa_epr.engine.pure.frames import LEAVING, SEQ, VERSION, WRITER, header
 from kaa_epr.engine.pure.gather import Part
 from kaa_epr.engine.pure.limits import LOWEST, MAX_RELOADS
 from kaa_epr.engine.pure.park import Landing, Waiter
-from kaa_epr.engine.pure.serving import Serving
+from kaa_epr.engine.pure.serving import Serving, log_bug
 from kaa_epr.engine.pure.writers import Numbered, Signal, numbered, version_of
 
 _MARK_BYTES: Final = 200
@@ -67,28 +67,46 @@ class Pipeline(Serving):
         chosen = self.cache.sample(count, at) if self.coherence.may_serve else []
         return [(endpoint_id, entry.version) for endpoint_id, entry in chosen]
 
-    def landed(self, endpoint_id: str, landing: Landing[Waiter | Part], document: bytes, now: Now) -> bool:
+    def land(
+        self, endpoint_id: str, landing: Landing[Waiter | Part], document: bytes | None, now: Now
+    ) -> bool:
+        """Flow 2: one endpoint has landed, with a document or without; False when that is unusable.
+
+        A bug in here costs the gets that have no answer yet a 500, and leaves nothing in the cache.
+        """
+        try:
+            if document is not None:
+                return self._landed(endpoint_id, landing, document, now)
+            self._landed_unknown(endpoint_id, Found(absent=True), landing, now)
+        except Exception as error:  # noqa: BLE001 - the outermost boundary of one landing: logged, answered 500
+            log_bug("landing an endpoint", error)
+            self._forget(endpoint_id)
+            self.answer(landing.take(), BUG, now)
+            return False
+        return True
+
+    def _landed(self, endpoint_id: str, landing: Landing[Waiter | Part], document: bytes, now: Now) -> bool:
         """Flow 2: one document arrived; its gets are answered, then it is cached. False when unusable."""
         try:
             entry = from_bson(document, endpoint_id, self._config.mapping)
         except DocumentError:
             self.counters.add("unusable_documents")
             self._forget(endpoint_id)
-            self.answer(landing.waiters, UNUSABLE, now)
+            self.answer(landing.take(), UNUSABLE, now)
             return False
         if isinstance(entry, Tombstone):
-            self.landed_unknown(endpoint_id, Found(entry.version), landing, now)
+            self._landed_unknown(endpoint_id, Found(entry.version), landing, now)
             return True
         if not self._admits(endpoint_id, Found(entry.version), landing, now):
             self._reload(endpoint_id, landing, now)
             return True
         self._forget(endpoint_id)
-        self.answer(landing.waiters, entry, now)
+        self.answer(landing.take(), entry, now)
         cached = landing.cacheable and self.cache.insert(endpoint_id, entry, entry.size, now.mono_ms)
         self.counters.add("void_fills", not cached)
         return True
 
-    def landed_unknown(
+    def _landed_unknown(
         self, endpoint_id: str, found: Found, landing: Landing[Waiter | Part], now: Now
     ) -> None:
         """Flow 2: the store has no such endpoint, or a tombstone."""
@@ -96,13 +114,20 @@ class Pipeline(Serving):
             self._reload(endpoint_id, landing, now)
             return
         self._forget(endpoint_id)
-        self.answer(landing.waiters, NOT_FOUND, now)
+        self.answer(landing.take(), NOT_FOUND, now)
         cached = landing.cacheable and self.unknown.insert(endpoint_id, None, _MARK_BYTES, now.mono_ms)
         self.counters.add("void_fills", not cached)
 
     def fail(self, waiters: Iterable[Waiter | Part], now: Now) -> None:
         """Flow 2: the store did not answer."""
         self.answer(waiters, STORE, now)
+
+    def abandon(self, load: int, failure: Failure, now: Now) -> None:
+        """Flow 2: all gets of a load get the same failure. ValueError when it is not running."""
+        ids = self.park.end(load)
+        self.counters.add("load_failures")
+        for endpoint_id in ids:
+            self.answer(self.park.fail(load, endpoint_id), failure, now)
 
     def _heard(self, number: Numbered | None, mono_ms: int) -> None:
         if number is not None:
@@ -133,7 +158,7 @@ class Pipeline(Serving):
         if landing.reloads < MAX_RELOADS and in_time and self.store_up:
             self.park.park_again(endpoint_id, landing)
         else:
-            self.answer(landing.waiters, STORE, now)
+            self.answer(landing.take(), STORE, now)
 
     def _forget(self, endpoint_id: str) -> None:
         """An event, or what a load found, takes the place of whatever was known before."""

@@ -50,6 +50,13 @@ _COUNTED: Final = {
 _log = logging.getLogger(__name__)
 
 
+def log_bug(doing: str, error: Exception, **fields: str) -> None:
+    """The place and the kind of an error only: error texts of codecs may hold metadata values."""
+    frame = extract_tb(error.__traceback__)[-1]
+    place = f"{PurePath(frame.filename).name}:{frame.lineno}"
+    _log.error("%s failed: %s at %s", doing, type(error).__name__, place, extra=fields)
+
+
 class Serving:
     """The state that all flows share, and the stages from a request to its answer."""
 
@@ -232,21 +239,13 @@ class Serving:
             self._answer_late(gather.waiter, failure or gather.groups(), now)
 
     def _answer_one(self, waiter: Waiter, outcome: Outcome, now: Now) -> None:
-        """Makes one answer. A bug in there costs this get a 500 and no other get anything (design section 5).
-
-        The log has the place and the kind of error only: error texts of codecs may hold metadata values.
-        """
+        """Makes one answer. A bug in there costs this get a 500 and no other anything (design section 5)."""
+        if outcome is BUG:
+            self.bugs.append(waiter.request.correlation_id)
         try:
             self.desk.answer(waiter, outcome, now)
         except Exception as error:  # noqa: BLE001 - the outermost boundary of one get: logged, answered 500
-            frame = extract_tb(error.__traceback__)[-1]
-            place = f"{PurePath(frame.filename).name}:{frame.lineno}"
             correlation_id = waiter.request.correlation_id
-            _log.error(
-                "answering a get failed: %s at %s",
-                type(error).__name__,
-                place,
-                extra={"correlation_id": correlation_id},
-            )
+            log_bug("answering a get", error, correlation_id=correlation_id)
             self.bugs.append(correlation_id)
             self.desk.fail(envelope_of(waiter), BUG, now)
