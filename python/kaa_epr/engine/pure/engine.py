@@ -5,7 +5,7 @@ Same contract, verdicts and bytes as the Rust core (``rust/core/src/pipeline``);
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from kaa_epr.engine.api import EngineConfig, Evidence, FlushCause, Kind
 from kaa_epr.engine.pure.answers import BUG, STORE, Now
@@ -14,7 +14,7 @@ from kaa_epr.engine.pure.checked import DecodeError
 from kaa_epr.engine.pure.entry import id_of, split
 from kaa_epr.engine.pure.limits import MAX_SAMPLE
 from kaa_epr.engine.pure.pipeline import Pipeline
-from kaa_epr.engine.pure.serving import log_bug
+from kaa_epr.engine.pure.serving import attempt
 
 
 class PureEngine:
@@ -114,14 +114,9 @@ class PureEngine:
         a second one of an endpoint, lands nowhere.
         """
         pipeline, now = self._pipeline, Now(wall_ms, mono_ms)
-        try:
-            documents = list(self._named(batches))
-        except DocumentError:
-            pipeline.abandon(load, STORE, now)
-            return []
-        except Exception as error:  # noqa: BLE001 - the outermost boundary of one load: logged, answered 500
-            log_bug("reading a load", error)
-            pipeline.abandon(load, BUG, now)
+        documents = attempt("reading a load", lambda: self._named(batches))
+        if documents is None or isinstance(documents, DocumentError):
+            pipeline.abandon(load, BUG if documents is None else STORE, now)
             return []
         ids = pipeline.park.end(load)
         unusable: list[str] = []
@@ -135,12 +130,17 @@ class PureEngine:
                 pipeline.land(endpoint_id, landing, None, now)
         return unusable
 
-    def _named(self, batches: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
-        """The documents with their endpoint ids; one that names none lands nowhere. Raises DocumentError."""
-        for batch in batches:
-            for document in split(batch):
-                if (endpoint_id := id_of(document, self._mapping)) is not None:
-                    yield endpoint_id, document
+    def _named(self, batches: Sequence[bytes]) -> list[tuple[str, bytes]] | DocumentError:
+        """The documents with their endpoint ids, or why a batch cannot be cut into documents.
+
+        A document that names no endpoint lands nowhere.
+        """
+        try:
+            documents = [document for batch in batches for document in split(batch)]
+        except DocumentError as error:
+            return error
+        named = ((id_of(document, self._mapping), document) for document in documents)
+        return [(endpoint_id, document) for endpoint_id, document in named if endpoint_id is not None]
 
     def fail_load(self, load: int, *, wall_ms: int, mono_ms: int) -> None:
         """503 for every get of the load. ValueError for an unknown load."""

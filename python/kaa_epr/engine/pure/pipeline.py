@@ -15,7 +15,7 @@ from kaa_epr.engine.pure.frames import LEAVING, SEQ, VERSION, WRITER, header
 from kaa_epr.engine.pure.gather import Part
 from kaa_epr.engine.pure.limits import LOWEST, MAX_RELOADS
 from kaa_epr.engine.pure.park import Landing, Waiter
-from kaa_epr.engine.pure.serving import Serving, log_bug
+from kaa_epr.engine.pure.serving import Serving, attempt
 from kaa_epr.engine.pure.writers import Numbered, Signal, numbered, version_of
 
 _MARK_BYTES: Final = 200
@@ -74,16 +74,18 @@ class Pipeline(Serving):
 
         A bug in here costs the gets that have no answer yet a 500, and leaves nothing in the cache.
         """
-        try:
+
+        def landed() -> bool:
             if document is not None:
                 return self._landed(endpoint_id, landing, document, now)
             self._landed_unknown(endpoint_id, Found(absent=True), landing, now)
-        except Exception as error:  # noqa: BLE001 - the outermost boundary of one landing: logged, answered 500
-            log_bug("landing an endpoint", error)
+            return True
+
+        usable = attempt("landing an endpoint", landed)
+        if usable is None:
             self._forget(endpoint_id)
             self.answer(landing.take(), BUG, now)
-            return False
-        return True
+        return bool(usable)
 
     def _landed(self, endpoint_id: str, landing: Landing[Waiter | Part], document: bytes, now: Now) -> bool:
         """Flow 2: one document arrived; its gets are answered, then it is cached. False when unusable."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from traceback import extract_tb
-from typing import Final
+from typing import Final, TypeVar
 
 from kaa_epr.engine.api import EngineConfig, FlushCause, Kind
 from kaa_epr.engine.pure.answers import (
@@ -48,13 +48,21 @@ _COUNTED: Final = {
     Kind.APP_VERSIONS: ("requests", "requests_app_versions"),
 }
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
-def log_bug(doing: str, error: Exception, **fields: str) -> None:
-    """The place and the kind of an error only: error texts of codecs may hold metadata values."""
-    frame = extract_tb(error.__traceback__)[-1]
-    place = f"{PurePath(frame.filename).name}:{frame.lineno}"
-    _log.error("%s failed: %s at %s", doing, type(error).__name__, place, extra=fields)
+def attempt(doing: str, work: Callable[[], T], **fields: str) -> T | None:
+    """What ``work`` returns, or None when it met a bug, which is logged: the outermost boundary.
+
+    The log has the place and the kind of the error only: error texts of codecs may hold metadata values.
+    """
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - a bug costs who met it a 500, and nobody else anything
+        frame = extract_tb(error.__traceback__)[-1]
+        place = f"{PurePath(frame.filename).name}:{frame.lineno}"
+        _log.error("%s failed: %s at %s", doing, type(error).__name__, place, extra=fields)
+        return None
 
 
 class Serving:
@@ -242,10 +250,12 @@ class Serving:
         """Makes one answer. A bug in there costs this get a 500 and no other anything (design section 5)."""
         if outcome is BUG:
             self.bugs.append(waiter.request.correlation_id)
-        try:
+        correlation_id = waiter.request.correlation_id
+
+        def answered() -> bool:
             self.desk.answer(waiter, outcome, now)
-        except Exception as error:  # noqa: BLE001 - the outermost boundary of one get: logged, answered 500
-            correlation_id = waiter.request.correlation_id
-            log_bug("answering a get", error, correlation_id=correlation_id)
+            return True
+
+        if attempt("answering a get", answered, correlation_id=correlation_id) is None:
             self.bugs.append(correlation_id)
             self.desk.fail(envelope_of(waiter), BUG, now)
