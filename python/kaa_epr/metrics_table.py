@@ -41,13 +41,27 @@ def _many(name: str, kind: Kind, label: str, samples: Mapping[str, str], text: s
 
 
 TABLE: Final = (
-    _one("requests", "counter", "engine", "requests", "Get requests received."),
+    _one("requests", "counter", "engine", "requests", "Requests received that entries answer."),
+    _many(
+        "requests_by_type",
+        "counter",
+        "type",
+        {"keys_get": "requests_keys_get", "app_versions": "requests_app_versions"},
+        "Of the requests, those for metadata keys and for application versions; all others are gets.",
+    ),
+    _many(
+        "refusals_by_type",
+        "counter",
+        "type",
+        {"keys_get": "errors_keys_get", "app_versions": "errors_app_versions"},
+        "Of the answers other than 200 and 404, those to such requests.",
+    ),
     _many(
         "requests_dropped",
         "counter",
         "reason",
         {"no_reply": "requests_no_reply", "expired": "requests_expired"},
-        "Get requests left without an answer: no reply subject, or out of time.",
+        "Requests left without an answer: no reply subject, or out of time.",
     ),
     _many(
         "answers",
@@ -66,9 +80,15 @@ TABLE: Final = (
     _one(
         "held_answers_dropped", "counter", "engine", "held_dropped", "Answers lost for want of a connection."
     ),
-    _one("cache_hits", "counter", "engine", "hits", "Gets answered from the cache."),
-    _one("cache_unknown_hits", "counter", "engine", "unknown_hits", "Gets of endpoints known not to exist."),
-    _one("cache_misses", "counter", "engine", "misses", "Gets that had to wait for a load."),
+    _one("cache_hits", "counter", "engine", "hits", "Endpoints asked for and found in the cache."),
+    _one(
+        "cache_unknown_hits",
+        "counter",
+        "engine",
+        "unknown_hits",
+        "Endpoints asked for and known not to exist.",
+    ),
+    _one("cache_misses", "counter", "engine", "misses", "Endpoints asked for that had to be loaded."),
     _one(
         "cache_misses_joined", "counter", "engine", "joined", "Misses that joined a load asked for already."
     ),

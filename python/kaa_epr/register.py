@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 
 import kaa_epr
 from kaa_epr.changes.applications import Applications
 from kaa_epr.changes.batch import Parts, PipelineLimits
+from kaa_epr.changes.budget import Budget
 from kaa_epr.changes.pipeline import Pipeline
 from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.service import Endpoints, EpmmpHandlers
@@ -27,8 +29,10 @@ from kaa_epr.rest.server import App, RestServer
 from kaa_epr.store.errors import StoreError, StoreTimeout, StoreUnavailable
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
+from kaa_epr.wire.bridge import Bridge
 from kaa_epr.wire.options import jittered
 from kaa_epr.wire.outlet import SessionOutlet
+from kaa_epr.wire.services_api import EndpointStats
 from kaa_epr.wire.session import Session
 from kaa_epr.wire.writes import EpmmpService, Operation
 
@@ -67,9 +71,9 @@ class Register:
         self.endpoints = Endpoints(
             store, self.pipeline, Applications(settings.kaa), self._settings.store_timeout
         )
-        self._epmmp = EpmmpService(
-            instance, settings.queue_group, self.outlet, _operations(EpmmpHandlers(self.endpoints))
-        )
+        self.budget = Budget(self._settings.max_pending_bytes)
+        operations = _operations(EpmmpHandlers(self.endpoints))
+        self._epmmp = EpmmpService(instance, settings.queue_group, self.outlet, operations, self.budget)
         self._tasks = BatchTasks(self.endpoints, replica_id, self._settings.store_timeout)
         self._server = RestServer(self._app(), self._settings.rest, shared=settings.workers > 1)
         self._prepared = False
@@ -118,7 +122,7 @@ class Register:
         return create_app(
             Handlers(self.endpoints, self._tasks, self._limits, settings.store_timeout),
             Authenticator(settings.security),
-            Limits(body=settings.rest.max_body_bytes, batch=settings.rest.max_batch_bytes),
+            Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, self.budget),
             settings.rest.prefix,
             create_document(kaa_epr.__version__, self._limits, secured=secured),
         )
@@ -143,16 +147,43 @@ class Register:
                 _log.error("the register cannot use this collection", error=str(error))
                 return
 
+    @property
+    def message_types(self) -> tuple[str, ...]:
+        """Request types of 19/EPMMP that are answered here."""
+        return self._epmmp.message_types
+
+    def endpoint_stats(self) -> Mapping[str, EndpointStats]:
+        """Of each of them."""
+        return self._epmmp.stats()
+
     async def attach(self, session: Session) -> None:
         """Takes a session that has subscribed: writes are taken on it, and events go out on it."""
         await self.outlet.attach(session.client)
         await self._epmmp.attach(session.client)
         await session.flush()
+        self.pipeline.go_on()
         if not self._beating:
             self._beating = True
             await self._heartbeats.start()
         self.sweeper.kick()
         self.attached.set()
+
+    # --- one session takes another's place (a reload) ------------------------------------------------------
+    async def bridge(self, bridge: Bridge) -> None:
+        """Takes writes on the bridge's client too; events and answers go out on whatever session there is."""
+        await self._epmmp.attach(bridge.client)
+
+    async def leave(self, session: Session, seconds: float) -> None:
+        """Takes no more writes on the session, and ends those under way; what comes now waits."""
+        await self._epmmp.leave(session.client, seconds)
+        if not await self.pipeline.hold(seconds):
+            _log.warning("changes take long; their events are published on the next session, or later")
+        self.outlet.detach()
+
+    async def arrive(self, bridge: Bridge, seconds: float) -> None:
+        """Leaves the bridge's client."""
+        await self._epmmp.leave(bridge.client, seconds)
+        self.pipeline.go_on()
 
     async def stop(self, seconds: float) -> None:
         """Takes no more writes, ends those under way, publishes their events, and says goodbye."""
@@ -206,20 +237,5 @@ def _operations(handlers: EpmmpHandlers) -> tuple[Operation, ...]:
             f"{epmmp}-key-batch-update-response",
             handlers.key_batch_update,
             echoes=(),
-        ),
-        Operation(
-            subjects.KEYS_GET_REQUEST,
-            f"{epmmp}-keys-get-request",
-            f"{epmmp}-keys-get-response",
-            handlers.keys_get,
-            empty={"keys": []},
-        ),
-        Operation(
-            subjects.APP_VERSION_GET_REQUEST,
-            "epmmp/0019-endpoints-app-version-request",
-            "epmmp/0019-endpoints-app-version-response",
-            handlers.app_versions,
-            echoes=("endpointIds",),
-            empty={"appVersionsToEndpoints": {}},
         ),
     )

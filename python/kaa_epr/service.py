@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ import kaa_epr
 from kaa_epr.config.engine import engine_config
 from kaa_epr.config.settings import Settings
 from kaa_epr.engine import select
-from kaa_epr.engine.api import Engine, Kind
-from kaa_epr.events import subjects
+from kaa_epr.engine.api import Engine
 from kaa_epr.fill.loader import Loader
 from kaa_epr.log import get_logger
 from kaa_epr.management.app import create_app
@@ -27,10 +26,12 @@ from kaa_epr.management.server import ManagementServer
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, StoreStats
 from kaa_epr.register import Register
 from kaa_epr.store import open_store
+from kaa_epr.wire.bridge import Bridge
+from kaa_epr.wire.flushing import FLUSH_TIMEOUT
 from kaa_epr.wire.link import Link
 from kaa_epr.wire.protocol import Hooks
+from kaa_epr.wire.reads import read_stats, responder_subjects, srv_endpoints
 from kaa_epr.wire.services_api import (
-    Endpoint,
     EndpointStats,
     ServiceIdentity,
     ServicesApi,
@@ -38,7 +39,6 @@ from kaa_epr.wire.services_api import (
     service_name,
 )
 from kaa_epr.wire.session import Session
-from kaa_epr.wire.subscriptions import Subjects
 
 _log = get_logger(__name__)
 
@@ -94,20 +94,18 @@ class Service:
             responder_subjects(settings),
             self.engine,
             Hooks(self.loader.kick, self.metrics.observe_chunk),
-            self._on_session,
+            self,
+        )
+        self.register = (
+            Register(settings, self.store, self.replica_id) if settings.register_.enabled else None
         )
         self._identity = ServiceIdentity(
             name=service_name(service.instance_name),
             version=semantic_version(kaa_epr.__version__),
-            endpoint=Endpoint(
-                name="ep-metadata-get",
-                subject=subjects.metadata_get_request(service.instance_name),
-                queue_group=settings.queue_group,
+            endpoints=srv_endpoints(
+                settings, self.register.message_types if self.register is not None else ()
             ),
             metadata=self._srv_metadata,
-        )
-        self.register = (
-            Register(settings, self.store, self.replica_id) if settings.register_.enabled else None
         )
         self._api: ServicesApi | None = None
         self._management: ManagementServer | None = None
@@ -136,6 +134,11 @@ class Service:
             "requests",
             lambda: "the server refused the request subscription" if status().get_refused else None,
             required=True,
+        )
+        self.health.add(
+            "other requests",
+            lambda: ", ".join(refused) + ": refused" if (refused := status().refused_requests) else None,
+            required=False,
         )
         self.health.add(
             "store",
@@ -178,12 +181,28 @@ class Service:
         _log.info("serving", **asdict(info), instance=self.settings.service.instance_name)
         return info
 
-    async def _on_session(self, session: Session) -> None:
+    # --- what else lives on sessions (``Tenant``) -----------------------------------------------------------
+    async def opened(self, session: Session) -> None:
         """A session has subscribed: ``$SRV`` is answered on it too. A refused ``$SRV.>`` is only logged."""
         self._api = ServicesApi(session.client, self._identity, self._endpoint_stats)
         await self._api.start()
         if self.register is not None:
             await self.register.attach(session)
+
+    async def bridged(self, bridge: Bridge) -> None:
+        """A reload has begun."""
+        if self.register is not None:
+            await self.register.bridge(bridge)
+
+    async def leave(self, session: Session, seconds: float) -> None:
+        """A session is about to end."""
+        if self.register is not None:
+            await self.register.leave(session, seconds)
+
+    async def arrived(self, bridge: Bridge) -> None:
+        """The reload is over."""
+        if self.register is not None:
+            await self.register.arrive(bridge, FLUSH_TIMEOUT)
 
     async def reload(self, settings: Settings) -> None:
         """Takes over what can change while running: NATS servers, certificates and credentials."""
@@ -214,17 +233,9 @@ class Service:
             "replica": self.replica_id,
         }
 
-    def _endpoint_stats(self) -> EndpointStats:
-        stats = self.engine.stats()
-
-        def count(*names: str) -> int:
-            return sum(value for name in names if isinstance(value := stats[name], int))
-
-        return EndpointStats(
-            num_requests=count("requests"),
-            num_errors=count("answers_400", "answers_413", "answers_500", "answers_503"),
-            processing_time_ns=round(self.metrics.chunk_seconds * 1e9),
-        )
+    def _endpoint_stats(self) -> Mapping[str, EndpointStats]:
+        reads = read_stats(self.engine.stats(), self.metrics.chunk_seconds)
+        return {**reads, **(self.register.endpoint_stats() if self.register is not None else {})}
 
     def _look_for_bugs(self) -> None:
         for correlation_id in self.engine.take_bugs():
@@ -242,7 +253,7 @@ class Service:
             await self._api.stop()
         if self.register is not None:
             await self.register.stop(self.settings.service.drain_timeout)
-        await self.link.stop_gets(self.settings.service.drain_timeout)
+        await self.link.stop_requests(self.settings.service.drain_timeout)
         if not await self.loader.drain(self.settings.service.drain_timeout):
             _log.warning("drain timed out, waiting gets are answered 503", waiting=self.engine.pending())
         await self.loader.stop()
@@ -263,23 +274,3 @@ def _without_credentials(uri: str) -> str:
     address, _, options = re.sub(r"//[^/?]*@", "//", uri, count=1).partition("?")
     told = [option for option in options.split("&") if option.partition("=")[0].lower() in _TELLABLE_OPTIONS]
     return f"{address}?{'&'.join(told)}" if told else address
-
-
-def responder_subjects(settings: Settings) -> Subjects:
-    """The request subject, and every originator's event subjects with their kinds."""
-    makers: dict[Callable[[str], str], Kind] = {
-        subjects.metadata_updated: Kind.METADATA_UPDATED,
-        subjects.registered: Kind.REGISTERED,
-        subjects.unregistered: Kind.UNREGISTERED,
-        subjects.app_version_updated: Kind.APP_VERSION_UPDATED,
-        subjects.heartbeat: Kind.HEARTBEAT,
-    }
-    return Subjects(
-        get=subjects.metadata_get_request(settings.service.instance_name),
-        queue_group=settings.queue_group,
-        events={
-            make(originator): kind
-            for originator in settings.invalidation.originators
-            for make, kind in makers.items()
-        },
-    )

@@ -31,7 +31,7 @@ def identity(instance: str, service_id: str = "r-1") -> ServiceIdentity:
     return ServiceIdentity(
         name=instance,
         version="1.2.3",
-        endpoint=Endpoint("ep-metadata-get", SUBJECT, instance, {"protocol": "19/EPMMP"}),
+        endpoints=[Endpoint("ep-metadata-get", SUBJECT, instance, {"protocol": "19/EPMMP"})],
         metadata=lambda: {"engine": "rust", "fast_path": "not in use: ws://"},
         id=service_id,
     )
@@ -50,7 +50,7 @@ async def ask(nc: NatsClient, subject: str) -> dict[str, Any]:
 
 
 async def started(nc: NatsClient, instance: str, counts: EndpointStats) -> ServicesApi:
-    api = ServicesApi(nc, identity(instance), lambda: counts)
+    api = ServicesApi(nc, identity(instance), lambda: {"ep-metadata-get": counts})
     await api.start()
     return api
 
@@ -70,7 +70,7 @@ async def test_every_verb_answers_to_all_names(verb: str, nc: NatsClient, instan
 async def test_everyone_is_found_by_a_ping_to_all(nc: NatsClient, instance_name: str) -> None:
     """What `nats service ls` does: one request, an answer from each instance."""
     for service_id in ("r-1", "r-2"):
-        await ServicesApi(nc, identity(instance_name, service_id), lambda: NOTHING_YET).start()
+        await ServicesApi(nc, identity(instance_name, service_id), dict).start()
     inbox = nc.new_inbox()
     answers = await nc.subscribe(inbox)
     await nc.publish("$SRV.PING", reply=inbox)
@@ -105,7 +105,7 @@ async def test_stats_are_the_engines(nc: NatsClient, instance_name: str) -> None
 
 async def test_stats_are_asked_anew_and_begin_at_nothing(nc: NatsClient, instance_name: str) -> None:
     counts = [NOTHING_YET, EndpointStats(4, 0, 8)]
-    api = ServicesApi(nc, identity(instance_name), lambda: counts.pop(0))
+    api = ServicesApi(nc, identity(instance_name), lambda: {"ep-metadata-get": counts.pop(0)})
     await api.start()
     seen = [(await ask(nc, f"$SRV.STATS.{instance_name}"))["endpoints"][0] for _ in range(2)]
     assert [one["average_processing_time"] for one in seen] == [0, 2]
@@ -189,7 +189,7 @@ def test_semantic_versions(version: str, semantic: str) -> None:
 
 
 def test_every_process_has_an_id_of_its_own() -> None:
-    first, second = (ServiceIdentity("epr", "1.0.0", Endpoint("get", SUBJECT, "epr")) for _ in range(2))
+    first, second = (ServiceIdentity("epr", "1.0.0", [Endpoint("get", SUBJECT, "epr")]) for _ in range(2))
     assert first.id != second.id
     assert NAME_REGEX.match(first.id)
     assert first.metadata() == {}

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from kaa_epr.embedded import NatsServer
 from kaa_epr.wire import internals
-from kaa_epr.wire.flushing import ConnectionLost, confirmed_flush, stop_subscription
+from kaa_epr.wire.flushing import ConnectionLost, confirmed_flush, stop_subscriptions
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
@@ -179,7 +179,7 @@ async def test_an_unsubscribed_subscription_still_hands_on_what_was_on_its_way(c
     for number in range(10):
         await client.publish("c.x", b"%d" % number)
     await confirmed_flush(client)
-    stopping = asyncio.ensure_future(stop_subscription(client, subscription))
+    stopping = asyncio.ensure_future(stop_subscriptions(client, [subscription]))
     hold.set()
     await stopping
     assert len(seen) == 10

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from nats.aio.msg import Msg
 
 from kaa_epr.embedded import NatsServer
+from kaa_epr.engine.api import Kind
 from kaa_epr.service import Service
 from kaa_epr.wire.callbacks import Callbacks
 from kaa_epr.wire.session import Session
@@ -26,13 +27,18 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 def callbacks_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Filled whenever a get reaches nats-py's callback."""
     seen: list[str] = []
-    original = Callbacks.get
+    original = Callbacks.request
 
-    async def noted(self: Callbacks, msg: Msg) -> None:
-        seen.append(msg.subject)
-        await original(self, msg)
+    def noting(self: Callbacks, kind: Kind) -> Callable[[Msg], Awaitable[None]]:
+        handle = original(self, kind)
 
-    monkeypatch.setattr(Callbacks, "get", noted)
+        async def noted(msg: Msg) -> None:
+            seen.append(msg.subject)
+            await handle(msg)
+
+        return noted
+
+    monkeypatch.setattr(Callbacks, "request", noting)
     return seen
 
 

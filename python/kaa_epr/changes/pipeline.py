@@ -41,6 +41,7 @@ class Pipeline:
         self._pending = 0
         self._batches = 0
         self._closing = False
+        self._held = False
         self.busy: set[str] = set()
         """Endpoints of the batches under way; their outboxes are ours to publish."""
 
@@ -78,7 +79,7 @@ class Pipeline:
             item.resolve(Unavailable("The service is shutting down"))
         elif self._pending >= self._limits.max_pending:
             item.resolve(Unavailable("Too many changes are waiting"))
-        elif self._parts.rules() is None:
+        elif self._parts.rules() is None and not self._held:
             item.resolve(Unavailable("NATS is not connected, so no event could tell of a change"))
         else:
             self._accept(item)
@@ -107,7 +108,7 @@ class Pipeline:
 
     # --- batches leave --------------------------------------------------------------------------------------
     def _start_batches(self) -> None:
-        while self._ready and self._batches < self._limits.max_batches:
+        while self._ready and self._batches < self._limits.max_batches and not self._held:
             batch: dict[str, list[Item]] = {}
             while self._ready and len(batch) < self._limits.batch_size:
                 endpoint_id = self._ready.popleft()
@@ -166,10 +167,24 @@ class Pipeline:
         """Commands that found no room in their endpoint's outbox."""
         self._enter(items, in_front=True)
 
+    # --- one session takes another's place ------------------------------------------------------------------
+    async def hold(self, seconds: float) -> bool:
+        """Commands gather and no batch begins; whether those that had begun were carried out in time."""
+        self._held = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+        return not self._tasks
+
+    def go_on(self) -> None:
+        """Batches begin again."""
+        self._held = False
+        self._start_batches()
+
     # --- end ------------------------------------------------------------------------------------------------
     async def drain(self, seconds: float) -> bool:
         """Takes no more commands, and ends those under way; False when time was up first."""
         self._closing = True
+        self.go_on()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while self._tasks or self._waiting:

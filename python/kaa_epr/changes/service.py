@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from bson.raw_bson import RawBSONDocument
-
 from kaa_epr.changes.applications import Applications
 from kaa_epr.changes.commands import Command, PatchMetadata, PutKeys
 from kaa_epr.changes.errors import EndpointUnknown, Invalid, Refusal, Unavailable
@@ -18,10 +16,10 @@ from kaa_epr.changes.state import EndpointState, decode_state
 from kaa_epr.changes.values import parse_json
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import RegisterStore
-from kaa_epr.store.transfer.planning import RAW, by_id
+from kaa_epr.store.transfer.planning import by_id
 
 MAX_COMMANDS: Final = 1000
-"""Of one key batch update, and endpoints of one request for application versions."""
+"""Of one key batch update."""
 _STORE_DOWN: Final = "Endpoint store is unavailable"
 
 
@@ -138,24 +136,3 @@ class EpmmpHandlers:
             raw = found.get(endpoint_id)
             if raw is None or not decode_state(raw).known:
                 raise EndpointUnknown(endpoint_id)
-
-    async def keys_get(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The metadata keys of one endpoint, in stored order."""
-        state = await self._endpoints.read(request["endpointId"])
-        return {"keys": list(state.metadata)}
-
-    async def app_versions(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Application versions of endpoints; unknown ones, and those without a version, are in none."""
-        ids = list(dict.fromkeys(request["endpointIds"]))
-        if len(ids) > MAX_COMMANDS:
-            raise Invalid("endpointIds", f"more than {MAX_COMMANDS}")
-        found = await self._endpoints.read_many(ids) if ids else {}
-        versions: dict[str, list[str]] = {}
-        for endpoint_id in ids:
-            if endpoint_id not in found:
-                continue
-            document = RawBSONDocument(found[endpoint_id], RAW)
-            version = document.get("application_version")
-            if document.get("deleted_at") is None and isinstance(version, str):
-                versions.setdefault(version, []).append(endpoint_id)
-        return {"appVersionsToEndpoints": versions}

@@ -140,6 +140,10 @@ class RegisterSettings(Group):
         description="Metadata keys that nobody may change here, by application; `*`: in all of them.",
     )
     max_pending: Count = Field(10_000, description="Most changes under way; one more is answered 503.")
+    max_pending_bytes: Annotated[Size, Field(ge=1024)] = Field(
+        64 * _MIB,
+        description="Most bytes of requests under way, over REST and NATS; one beyond is answered 503.",
+    )
     max_outbox: Annotated[Count, Field(le=1000)] = Field(
         64, description="Most events in the outbox of one endpoint, that is changes written together."
     )
@@ -157,6 +161,8 @@ class RegisterSettings(Group):
             )
         if not self.security.enabled and not self.rest.allow_open and not is_loopback(self.rest.host):
             yield Conflict("rest.host", "a loopback address while security is off (or rest.allow_open: true)")
+        if self.max_pending_bytes < max(self.rest.max_body_bytes, self.rest.max_batch_bytes):
+            yield Conflict("max_pending_bytes", "at least rest.max_body_bytes and rest.max_batch_bytes")
         if self.claim_expiry < 2 * self.store_timeout:
             yield Conflict("claim_expiry", "at least twice store_timeout")
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from kaa_epr.changes.budget import Budget
 from kaa_epr.changes.errors import Refusal
 from kaa_epr.log import correlation, get_logger
 from kaa_epr.rest.auth import Authenticator
@@ -30,10 +31,11 @@ _PAGE_POLICY: Final = {"Content-Security-Policy": "default-src 'none'; style-src
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes of request bodies, in bytes."""
+    """Sizes of request bodies, in bytes: of one, of one batch registration, of all under way."""
 
     body: int
     batch: int
+    budget: Budget
 
 
 def create_app(
@@ -91,11 +93,13 @@ async def _carry_out(
     request: Request, operation: Operation, handlers: Handlers, limits: Limits, correlation_id: str
 ) -> Reply:
     query = read_all(operation.query, request.query_params)
-    body = None
-    if operation.body is not None:
-        limit = limits.batch if operation.large_body else limits.body
-        body = await json_body(request, operation.media_type, limit)
-    return await operation.handle(handlers, Call(request, request.path_params, query, body, correlation_id))
+    with limits.budget.share() as share:
+        body = None
+        if operation.body is not None:
+            limit = limits.batch if operation.large_body else limits.body
+            body = await json_body(request, operation.media_type, limit, share)
+        call = Call(request, request.path_params, query, body, correlation_id)
+        return await operation.handle(handlers, call)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from kaa_epr.changes.budget import Share
 from kaa_epr.changes.errors import Invalid, Refusal
 from kaa_epr.changes.preconditions import Preconditions
 from kaa_epr.changes.values import parse_json, text_of
@@ -112,24 +113,25 @@ def _joined(request: Request, name: str) -> str | None:
     return ", ".join(values) if values else None
 
 
-async def json_body(request: Request, media_type: str, limit: int) -> Any:
-    """The body as JSON. Raises ``UnsupportedType``, ``BodyTooLarge`` or ``Invalid``."""
+async def json_body(request: Request, media_type: str, limit: int, share: Share) -> Any:
+    """The body as JSON. Raises ``UnsupportedType``, ``BodyTooLarge``, ``Invalid`` or ``Unavailable``."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type:
         raise UnsupportedType(media_type)
-    return parse_json(await _read(request, limit), "body")
+    return parse_json(await _read(request, limit, share), "body")
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, limit: int, share: Share) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(limit)
     body = bytearray()
     try:
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
+            if len(body) + len(chunk) > limit:
                 raise BodyTooLarge(limit)
+            share.take(len(chunk))
+            body += chunk
     except ClientDisconnect:
         raise Invalid("body", "the connection was closed before its end") from None
     return bytes(body)

@@ -1,4 +1,4 @@
-"""Taking gets while the session is replaced (SIGHUP), so that none is lost in between.
+"""Taking requests while the session is replaced (SIGHUP), so that none is lost in between.
 
 A second client with the new certificates and credentials joins the queue group before the old session leaves
 it. It hears no events and its order relative to them is unknown, so each of its gets makes a load of its own;
@@ -18,7 +18,7 @@ from kaa_epr.engine.api import Engine
 from kaa_epr.log import get_logger
 from kaa_epr.wire import internals
 from kaa_epr.wire.callbacks import Callbacks, Write
-from kaa_epr.wire.flushing import confirmed_flush, stop_subscription
+from kaa_epr.wire.flushing import confirmed_flush, stop_subscriptions
 from kaa_epr.wire.options import connect_options
 from kaa_epr.wire.protocol import Hooks
 from kaa_epr.wire.subscriptions import Subjects
@@ -27,7 +27,7 @@ _log = get_logger(__name__)
 
 
 class Bridge:
-    """``async with``: inside it, gets reach the engine through this client too."""
+    """``async with``: inside it, requests reach the engine through this client too."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class Bridge:
         self._name = name
         self._subjects = subjects
         self._callbacks = Callbacks(engine, write, hooks.loads, lambda: True)
-        self._client = Client()
-        self._get: Subscription | None = None
+        self.client = Client()
+        self._requests: list[Subscription] = []
 
     async def __aenter__(self) -> Self:
         """Raises what nats-py raises (its errors, OSError, those of nkeys) when settings do not connect."""
@@ -51,24 +51,27 @@ class Bridge:
         # A refusal must come back at once: the old session goes on.
         options |= {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": self._on_error}
         try:
-            await self._client.connect(**options)
-            self._get = await self._client.subscribe(
-                self._subjects.get, self._subjects.queue_group, cb=self._callbacks.get
-            )
-            await confirmed_flush(self._client)
+            await self.client.connect(**options)
+            for subject, kind in self._subjects.requests.items():
+                self._requests.append(
+                    await self.client.subscribe(
+                        subject, self._subjects.queue_group, cb=self._callbacks.request(kind)
+                    )
+                )
+            await confirmed_flush(self.client)
         except BaseException:
-            await internals.close(self._client)
+            await internals.close(self.client)
             raise
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         try:
-            if self._get is not None and self._client.is_connected:
-                await stop_subscription(self._client, self._get)
+            if self.client.is_connected:
+                await stop_subscriptions(self.client, self._requests)
         except (nats_errors.Error, OSError) as error:
             _log.warning("nats connection lost while reloading", error=str(error))
         finally:
-            await self._client.close()
+            await self.client.close()
 
     async def _on_error(self, error: Exception) -> None:
         _log.warning("nats error while reloading", error=str(error), kind=type(error).__name__)

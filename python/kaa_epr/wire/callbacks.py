@@ -40,20 +40,25 @@ class Callbacks:
         self._loads = loads
         self._unread_events = unread_events
 
-    async def get(self, msg: Msg) -> None:
-        """A 19/EPMMP get request."""
-        loads = self._engine.get(
-            msg.reply,
-            header_block(msg.headers),
-            msg.data,
-            fresh=self._unread_events(),
-            wall_ms=wall_ms(),
-            mono_ms=mono_ms(),
-        )
-        if out := self._engine.take_output():
-            await self._write(out)
-        if loads:
-            self._loads()
+    def request(self, kind: Kind) -> Callable[[Msg], Awaitable[None]]:
+        """The callback of one request subscription."""
+
+        async def handle(msg: Msg) -> None:
+            loads = self._engine.get(
+                msg.reply,
+                header_block(msg.headers),
+                msg.data,
+                kind=kind,
+                fresh=self._unread_events(),
+                wall_ms=wall_ms(),
+                mono_ms=mono_ms(),
+            )
+            if out := self._engine.take_output():
+                await self._write(out)
+            if loads:
+                self._loads()
+
+        return handle
 
     def event(self, kind: Kind) -> Callable[[Msg], Awaitable[None]]:
         """The callback of one event subscription."""

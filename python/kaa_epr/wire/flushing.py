@@ -7,6 +7,7 @@ PONG says nothing of a SUB, UNSUB or PUB made before the call.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from nats import errors as nats_errors
@@ -62,17 +63,19 @@ async def _round_trip(client: Client, lost: asyncio.Event | None) -> None:
         raise ConnectionLost
 
 
-async def stop_subscription(
+async def stop_subscriptions(
     client: Client,
-    subscription: Subscription,
+    subscriptions: Sequence[Subscription],
     lost: asyncio.Event | None = None,
     seconds: float = FLUSH_TIMEOUT,
 ) -> None:
     """UNSUB and a PING behind it: when this returns, everything the server sent has been handled.
 
-    nats-py keeps the subscription, so what was on its way still finds its callback. Its own drain loses that:
-    its PING overtakes the UNSUB. Raises as ``confirmed_flush`` does.
+    nats-py keeps the subscriptions, so what was on its way still finds its callback. Its own drain loses
+    that: its PING overtakes the UNSUB. Raises as ``confirmed_flush`` does.
     """
-    internals.transport_of(client).write(b"UNSUB %d\r\n" % internals.sid_of(subscription))
+    lines = [b"UNSUB %d\r\n" % internals.sid_of(subscription) for subscription in subscriptions]
+    internals.transport_of(client).write(b"".join(lines))
     await confirmed_flush(client, lost, seconds)
-    await internals.handled(subscription)
+    for subscription in subscriptions:
+        await internals.handled(subscription)

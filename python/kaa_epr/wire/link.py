@@ -8,8 +8,8 @@ any end it did not ask for, with jittered back-off, for ever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from nats import errors as nats_errors
 
@@ -30,7 +30,21 @@ _log = get_logger(__name__)
 RELOAD_SECONDS = 10.0
 """How long a reload waits for the new session before its bridge leaves; the link goes on connecting."""
 
-OpenHook = Callable[[Session], Awaitable[None]]
+
+class Tenant(Protocol):
+    """Whoever else uses the sessions' connections, and must know when one takes another's place."""
+
+    async def opened(self, session: Session) -> None:
+        """A session has subscribed."""
+
+    async def bridged(self, bridge: Bridge) -> None:
+        """A session is about to be replaced; meanwhile requests may be taken on the bridge's client."""
+
+    async def leave(self, session: Session, seconds: float) -> None:
+        """Takes no more requests on the session; returns when those under way are answered or can wait."""
+
+    async def arrived(self, bridge: Bridge) -> None:
+        """The replacement is over, whether it came to something or not: the bridge is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,8 @@ class LinkStatus:
     connected: bool = False
     hearing: bool = False
     get_refused: bool = False
+    refused_requests: tuple[str, ...] = ()
+    """Request subjects that the server refused, that of metadata gets included."""
     fast_path: bool = False
     fast_path_reason: str | None = "not connected yet"
     server: str | None = None
@@ -56,7 +72,7 @@ class _Past:
 
 
 class Link:
-    """Supervises sessions. ``on_open`` runs after each session has subscribed (the services API)."""
+    """Supervises sessions; the ``tenant`` moves with them."""
 
     def __init__(
         self,
@@ -65,14 +81,14 @@ class Link:
         subjects: Subjects,
         engine: Engine,
         hooks: Hooks,
-        on_open: OpenHook,
+        tenant: Tenant,
     ) -> None:
         self._settings = settings
         self._name = name
         self._subjects = subjects
         self._engine = engine
         self._hooks = hooks
-        self._on_open = on_open
+        self._tenant = tenant
         self._repeats = Repeats()
         self._stopping = asyncio.Event()
         self._session: Session | None = None
@@ -109,7 +125,7 @@ class Link:
 
     async def _open(self, session: Session) -> None:
         await session.open()
-        await self._on_open(session)
+        await self._tenant.opened(session)
         self._opened.set()
 
     async def _back_off(self, attempt: int) -> None:
@@ -147,6 +163,7 @@ class Link:
             connected=session.client.is_connected,
             hearing=session.hearing,
             get_refused=session.subscriptions.get_refused,
+            refused_requests=session.subscriptions.refused_requests,
             fast_path=session.fast.in_use and session.client.is_connected,
             fast_path_reason=session.fast.reason,
             server=None if url is None else f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
@@ -182,20 +199,28 @@ class Link:
             settings, f"{self._name}-reload", self._subjects, self._engine, self._hooks, self._write
         )
         async with bridge:
-            self._settings = settings
-            self._opened.clear()
-            self._at_once = True
-            if (old := self._session) is not None:
-                await self._leave(old, FLUSH_TIMEOUT)
-                old.ended.set()
-            await wait_or(self._opened, RELOAD_SECONDS)
+            await self._tenant.bridged(bridge)
+            try:
+                await self._replace(settings)
+            finally:
+                await self._tenant.arrived(bridge)
+
+    async def _replace(self, settings: NatsSettings) -> None:
+        self._settings = settings
+        self._opened.clear()
+        self._at_once = True
+        if (old := self._session) is not None:
+            await self._tenant.leave(old, FLUSH_TIMEOUT)
+            await self._leave(old, FLUSH_TIMEOUT)
+            old.ended.set()
+        await wait_or(self._opened, RELOAD_SECONDS)
 
     async def _leave(self, session: Session, seconds: float) -> None:
         """Takes no more gets, and lets the server have every answer that is ready."""
         if not session.client.is_connected:
             return
         try:
-            await session.stop_gets(seconds)
+            await session.stop_requests(seconds)
             await self._send_all(session, seconds)
         except (nats_errors.Error, OSError) as error:
             _log.warning("nats connection lost while leaving it", error=str(error))
@@ -209,12 +234,12 @@ class Link:
         await session.flush(seconds)
 
     # --- drain ----------------------------------------------------------------------------------------------
-    async def stop_gets(self, seconds: float) -> None:
-        """No get comes after this; see ``Session.stop_gets``."""
+    async def stop_requests(self, seconds: float) -> None:
+        """No request comes after this; see ``Session.stop_requests``."""
         self._stopping.set()
         if self._session is not None:
             try:
-                await self._session.stop_gets(seconds)
+                await self._session.stop_requests(seconds)
             except (nats_errors.Error, OSError) as error:
                 _log.warning("nats connection lost while draining", error=str(error))
 

@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from kaa_epr.events.publisher import PublishFailed, publication
 from kaa_epr.log import get_logger
 from kaa_epr.wire import internals
+from kaa_epr.wire.options import wait_or
 
 _log = get_logger(__name__)
 
@@ -33,6 +34,7 @@ class SessionOutlet:
         self._sent = 0
         self._replies = bytearray()
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._attached = asyncio.Event()
 
     async def attach(self, client: Client) -> None:
         """Takes the connection of a new session; what waits on the one before fails."""
@@ -40,10 +42,18 @@ class SessionOutlet:
         inbox = client.new_inbox()
         await client.subscribe(inbox, cb=self._on_echo)
         self._client, self._inbox = client, inbox
+        self._attached.set()
+
+    async def attached(self, seconds: float) -> None:
+        """Until there is a session, at most ``seconds``."""
+        if not self._attached.is_set():
+            await wait_or(self._attached, seconds)
 
     def detach(self) -> None:
-        """No connection any more."""
+        """No connection any more; answers that were given go out first."""
+        self._write_replies()
         self._client = None
+        self._attached.clear()
         waiting, self._waiting = self._waiting, deque()
         for _, future in waiting:
             if not future.done():
@@ -125,6 +135,8 @@ class SessionOutlet:
 
     def _write_replies(self) -> None:
         frames, self._replies = bytes(self._replies), bytearray()
+        if not frames:
+            return
         try:
             self.write(frames)
         except PublishFailed as error:

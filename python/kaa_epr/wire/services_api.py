@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -74,10 +74,10 @@ class ServiceIdentity:
     """Made of the instance name with ``service_name``."""
     version: str
     """Made of the package version with ``semantic_version``."""
-    endpoint: Endpoint
+    endpoints: Sequence[Endpoint]
     metadata: Callable[[], Mapping[str, str]] = dict
     """Asked anew for each answer: engine, whether the fast path is in use, and if not why."""
-    description: str = "Kaa Endpoint Register: 19/EPMMP metadata gets"
+    description: str = "Kaa Endpoint Register: endpoints and their metadata by 19/EPMMP"
     id: str = field(default_factory=lambda: secrets.token_hex(11))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -85,6 +85,11 @@ class ServiceIdentity:
 def service_name(instance_name: str) -> str:
     """The instance name with what ADR-32 does not take in a service name replaced by ``_``."""
     return _NOT_IN_NAME.sub("_", instance_name) or "kaa-epr"
+
+
+def endpoint_name(message_type: str) -> str:
+    """The request type of a Kaa protocol as the name of an endpoint: ``ep-metadata-get``."""
+    return message_type.removesuffix("-request")
 
 
 def semantic_version(version: str) -> str:
@@ -105,7 +110,10 @@ def semantic_version(version: str) -> str:
 class ServicesApi:
     """Answers the three verbs on one connection; make another for the next one."""
 
-    def __init__(self, nc: NatsClient, identity: ServiceIdentity, stats: Callable[[], EndpointStats]) -> None:
+    def __init__(
+        self, nc: NatsClient, identity: ServiceIdentity, stats: Callable[[], Mapping[str, EndpointStats]]
+    ) -> None:
+        """``stats``: of every endpoint, by its name."""
         self._nc = nc
         self._identity = identity
         self._stats = stats
@@ -149,27 +157,35 @@ class ServicesApi:
             "metadata": dict(self._identity.metadata()),
         }
 
-    def _endpoint(self) -> dict[str, Any]:
-        endpoint = self._identity.endpoint
-        return {"name": endpoint.name, "subject": endpoint.subject, "queue_group": endpoint.queue_group}
-
     def _ping(self) -> dict[str, Any]:
         return self._head("ping")
 
     def _info(self) -> dict[str, Any]:
-        endpoint = {**self._endpoint(), "metadata": dict(self._identity.endpoint.metadata)}
-        return {**self._head("info"), "description": self._identity.description, "endpoints": [endpoint]}
+        endpoints = [
+            {**_head_of(endpoint), "metadata": dict(endpoint.metadata)}
+            for endpoint in self._identity.endpoints
+        ]
+        return {**self._head("info"), "description": self._identity.description, "endpoints": endpoints}
 
     def _report(self) -> dict[str, Any]:
         stats = self._stats()
-        endpoint = {
-            **self._endpoint(),
-            "num_requests": stats.num_requests,
-            "num_errors": stats.num_errors,
-            "last_error": stats.last_error,
-            "processing_time": stats.processing_time_ns,
-            "average_processing_time": stats.average_processing_time_ns,
-            "data": dict(stats.data) if stats.data is not None else None,
-        }
         started = self._identity.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return {**self._head("stats"), "started": started, "endpoints": [endpoint]}
+        endpoints = [
+            {**_head_of(endpoint), **_figures(stats[endpoint.name])} for endpoint in self._identity.endpoints
+        ]
+        return {**self._head("stats"), "started": started, "endpoints": endpoints}
+
+
+def _head_of(endpoint: Endpoint) -> dict[str, Any]:
+    return {"name": endpoint.name, "subject": endpoint.subject, "queue_group": endpoint.queue_group}
+
+
+def _figures(stats: EndpointStats) -> dict[str, Any]:
+    return {
+        "num_requests": stats.num_requests,
+        "num_errors": stats.num_errors,
+        "last_error": stats.last_error,
+        "processing_time": stats.processing_time_ns,
+        "average_processing_time": stats.average_processing_time_ns,
+        "data": dict(stats.data) if stats.data is not None else None,
+    }

@@ -16,7 +16,7 @@ from kaa_epr.log import Repeats, get_logger
 from kaa_epr.wire import internals
 from kaa_epr.wire.callbacks import Callbacks
 from kaa_epr.wire.fast import FastPath
-from kaa_epr.wire.flushing import FLUSH_TIMEOUT, confirmed_flush, stop_subscription
+from kaa_epr.wire.flushing import FLUSH_TIMEOUT, confirmed_flush, stop_subscriptions
 from kaa_epr.wire.options import connect_options, wait_or
 from kaa_epr.wire.protocol import Hooks
 from kaa_epr.wire.subscriptions import Subjects, Subscriptions
@@ -65,7 +65,7 @@ class Session:
 
     # --- beginning ------------------------------------------------------------------------------------------
     async def open(self) -> None:
-        """Connects (for as long as it takes) and subscribes: events first, gets last."""
+        """Connects (for as long as it takes) and subscribes: events first, requests last."""
         self.fast.inject()
         await self.client.connect(
             **connect_options(self._settings, self._name),
@@ -82,7 +82,7 @@ class Session:
             self._link_up()
         await self.subscriptions.make_events()
         await self._listen()
-        await self.subscriptions.make_get()
+        await self.subscriptions.make_requests()
         await self.flush()
         self.opened = True
         self._changed()
@@ -139,13 +139,13 @@ class Session:
     async def _mend(self) -> None:
         """Permissions can change while we are connected, and a busy server may confirm late: tries again."""
         while not await wait_or(self.ended, MEND_INTERVAL):
-            broken = not self.hearing or self.subscriptions.get_refused
+            broken = not self.hearing or self.subscriptions.refused_requests
             if not broken or not self.client.is_connected or self._leaving_queue_group:
                 continue
             try:
                 await self.subscriptions.make_events()
                 await self._listen()
-                await self.subscriptions.make_get()
+                await self.subscriptions.make_requests()
                 await self.flush()
             except nats_errors.Error as error:
                 self._repeats.warning(_log, "subscribing again failed", error=str(error))
@@ -183,7 +183,7 @@ class Session:
         self.subscriptions.begin_anew()
         self.disconnects += 1
         if self._leaving_queue_group:
-            self._forget_get()
+            self._forget_requests()
         self._changed()
 
     async def _on_reconnected(self) -> None:
@@ -212,8 +212,7 @@ class Session:
 
     async def _leave(self) -> None:
         try:
-            if (get := self.subscriptions.get) is not None:
-                await stop_subscription(self.client, get, self._lost)
+            await stop_subscriptions(self.client, self.subscriptions.requests, self._lost)
             await self.drain_writes()
             await self.flush()
         except (nats_errors.Error, OSError) as error:
@@ -266,22 +265,22 @@ class Session:
         await internals.drain(self.client)
 
     # --- end ------------------------------------------------------------------------------------------------
-    async def stop_gets(self, seconds: float) -> None:
-        """When this returns, every get the server sent us has been read, and none comes any more.
+    async def stop_requests(self, seconds: float) -> None:
+        """When this returns, every request the server sent us has been read, and none comes any more.
 
         Raises nats.errors.Error when the connection is lost first, or takes longer than ``seconds``.
         """
         self._leaving_queue_group = True
-        get = self.subscriptions.get
+        requests = self.subscriptions.requests
         try:
-            if get is not None and self.client.is_connected:
-                await stop_subscription(self.client, get, self._lost, seconds)
+            if requests and self.client.is_connected:
+                await stop_subscriptions(self.client, requests, self._lost, seconds)
         finally:
-            self._forget_get()
+            self._forget_requests()
 
-    def _forget_get(self) -> None:
-        if (get := self.subscriptions.get) is not None:
-            internals.forget(self.client, get)
+    def _forget_requests(self) -> None:
+        for request in self.subscriptions.requests:
+            internals.forget(self.client, request)
 
     async def close(self) -> None:
         """Ends the session; nothing is reconnected. Raises what nats-py raises."""
@@ -294,8 +293,8 @@ class Session:
         except TimeoutError:
             _log.warning("nats connection does not take what is unsent, dropped it")
         finally:
-            if (get := self.subscriptions.get) is not None:
-                internals.end_callback(get)
+            for request in self.subscriptions.requests:
+                internals.end_callback(request)
             self.fast.retire()
 
     @property

@@ -1,4 +1,4 @@
-"""The subscriptions of one session: events first, gets last, and what the server said to them.
+"""The subscriptions of one session: events first, requests last, and what the server said to them.
 
 Ears (design section 3, rules 3 and 4): entries are served only while the server has confirmed every event
 subscription of this connection. A refusal reaches nats-py as an error and leaves it connected, so after a
@@ -16,19 +16,20 @@ from kaa_epr.engine.api import Kind
 from kaa_epr.wire.callbacks import Callbacks
 from kaa_epr.wire.fast import FastPath
 
-GET_PENDING_MESSAGES = 65_536
-GET_PENDING_BYTES = 64 * 1024 * 1024
-"""Bounds of nats-py's queue of gets on the callback path; what is beyond is dropped and logged."""
+REQUEST_PENDING_MESSAGES = 65_536
+REQUEST_PENDING_BYTES = 64 * 1024 * 1024
+"""Bounds of nats-py's queue of one request type on the callback path; what is beyond is dropped, logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
     """What the responder subscribes to."""
 
-    get: str
+    requests: dict[str, Kind]
+    """Subject → kind, of what is answered from entries."""
     queue_group: str
     events: dict[str, Kind]
-    """Subject → kind."""
+    """Subject → kind, of what invalidates them."""
 
 
 class Subscriptions:
@@ -49,17 +50,18 @@ class Subscriptions:
                 made = await self._client.subscribe(subject, cb=self._callbacks.event(kind))
                 self._keep(subject, made, kind)
 
-    async def make_get(self) -> None:
-        """The request subscription, if it is absent or was refused."""
-        if await self._is_wanted(self._subjects.get):
-            made = await self._client.subscribe(
-                self._subjects.get,
-                self._subjects.queue_group,
-                cb=self._callbacks.get,
-                pending_msgs_limit=GET_PENDING_MESSAGES,
-                pending_bytes_limit=GET_PENDING_BYTES,
-            )
-            self._keep(self._subjects.get, made, Kind.GET)
+    async def make_requests(self) -> None:
+        """The request subscriptions that are absent or were refused."""
+        for subject, kind in self._subjects.requests.items():
+            if await self._is_wanted(subject):
+                made = await self._client.subscribe(
+                    subject,
+                    self._subjects.queue_group,
+                    cb=self._callbacks.request(kind),
+                    pending_msgs_limit=REQUEST_PENDING_MESSAGES,
+                    pending_bytes_limit=REQUEST_PENDING_BYTES,
+                )
+                self._keep(subject, made, kind)
 
     async def _is_wanted(self, subject: str) -> bool:
         """Whether ``subject`` has to be subscribed to; a refused subscription is given up first."""
@@ -77,7 +79,7 @@ class Subscriptions:
     # --- what the server said -------------------------------------------------------------------------------
     def refuse(self, text: str) -> None:
         """The server's refusal; it names the subject, which nats-py has put in lower case."""
-        known = (self._subjects.get, *self._subjects.events)
+        known = (*self._subjects.requests, *self._subjects.events)
         self._refused.update(subject for subject in known if f'"{subject.lower()}"' in text)
 
     def begin_anew(self) -> None:
@@ -85,14 +87,19 @@ class Subscriptions:
         self._refused.clear()
 
     @property
-    def get(self) -> Subscription | None:
-        """The request subscription."""
-        return self._made.get(self._subjects.get)
+    def requests(self) -> list[Subscription]:
+        """The request subscriptions."""
+        return [made for subject, made in self._made.items() if subject in self._subjects.requests]
+
+    @property
+    def refused_requests(self) -> tuple[str, ...]:
+        """Request subjects that the server refused."""
+        return tuple(subject for subject in self._subjects.requests if subject in self._refused)
 
     @property
     def get_refused(self) -> bool:
-        """Whether the server refused the request subscription."""
-        return self._subjects.get in self._refused
+        """Whether one of these is that of metadata gets, without which this is no responder."""
+        return any(self._subjects.requests[subject] is Kind.GET for subject in self.refused_requests)
 
     def deaf_to(self) -> list[str]:
         """Event subjects that are refused or absent."""
@@ -106,4 +113,6 @@ class Subscriptions:
 
     def unread_events(self) -> bool:
         """Whether events have arrived that no callback has seen yet."""
-        return any(made.pending_msgs for subject, made in self._made.items() if subject != self._subjects.get)
+        return any(
+            made.pending_msgs for subject, made in self._made.items() if subject in self._subjects.events
+        )

@@ -4,6 +4,7 @@ mod answer;
 mod config;
 mod core;
 mod events;
+mod failure;
 mod gathering;
 mod link;
 mod loads;

@@ -1,12 +1,16 @@
 //! What requests ask of an entry: the members of the stored JSON that `include` names, as slices of it, or the keys.
 
-use crate::avro::put_string;
+mod keys;
+
+pub use keys::keys;
+
 use crate::entry::{Entry, Fields, tag};
-use crate::epmmp::{Keys, Payload, Strings};
-use crate::json::{is_plain, put_escaped, put_unescaped};
-use crate::limits::{CARRY_KEEP, PROJECT_SCAN_LIMIT};
+use crate::epmmp::{Payload, Strings};
+use crate::json::{is_plain, put_escaped};
+use crate::limits::PROJECT_SCAN_LIMIT;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
+use keys::key_text;
 
 /// Memory that projections use one after the other; empty between them in all but capacity.
 #[derive(Clone, Debug)]
@@ -62,29 +66,6 @@ pub fn project<'a>(entry: &'a Entry, include: &Strings<'_>, scratch: &'a mut Pro
         json: fields.json,
         runs: &scratch.runs,
         len,
-    }
-}
-
-/// The metadata keys, in stored order.
-#[must_use]
-pub fn keys<'a>(entry: &Entry, scratch: &'a mut Projection) -> Keys<'a> {
-    let fields = entry.fields();
-    scratch.keys.clear();
-    scratch.keys.shrink_to(CARRY_KEEP);
-    for field in 0..fields.len() {
-        // Entries are made of text; a key is cut out of it between two quotes.
-        let key = std::str::from_utf8(key_text(fields.key_onwards(field))).unwrap_or_default();
-        if key.contains('\\') {
-            scratch.escaped.clear();
-            put_unescaped(&mut scratch.escaped, key);
-            put_string(&mut scratch.keys, &scratch.escaped);
-        } else {
-            put_string(&mut scratch.keys, key);
-        }
-    }
-    Keys {
-        count: fields.len(),
-        items: &scratch.keys,
     }
 }
 
@@ -152,19 +133,6 @@ fn select_by_hash(fields: &Fields<'_>, include: &Strings<'_>, scratch: &mut Proj
     }
 }
 
-/// The text of a JSON string up to its closing quote.
-fn key_text(json: &[u8]) -> &[u8] {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', json.get(at..).unwrap_or_default()) {
-        at += found;
-        if json.get(at) == Some(&b'"') {
-            return &json[..at];
-        }
-        at += 2; // a backslash and what it escapes
-    }
-    json
-}
-
 /// Turns the wanted fields into runs of neighbours; gives back the bytes of the object made of them.
 #[inline]
 fn collect_runs(fields: &Fields<'_>, scratch: &mut Projection) -> usize {
@@ -191,11 +159,11 @@ fn collect_runs(fields: &Fields<'_>, scratch: &mut Projection) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::avro::{Reader, put_long};
+    use crate::avro::{Reader, put_long, put_string};
     use crate::entry::Parts;
 
     /// An entry with these keys, the value of each being its place.
-    fn entry(keys: &[&str]) -> Entry {
+    pub(super) fn entry(keys: &[&str]) -> Entry {
         let mut json = String::from("{");
         let mut fields = Vec::new();
         for (place, key) in keys.iter().enumerate() {
@@ -251,22 +219,6 @@ mod tests {
         );
         assert_eq!(projected(&entry, &["a\\", ""]), r#"{"a\\":1,"":2}"#);
         assert_eq!(projected(&entry, &["é\n"]), r#"{"é\n":3}"#);
-    }
-
-    #[test]
-    fn keys_come_as_they_were_before_json() {
-        let control: Vec<String> = (0..0x20).map(|byte| format!("<{}>", char::from(byte))).collect();
-        let mut names: Vec<&str> = control.iter().map(String::as_str).collect();
-        names.extend(["a\"b", "a\\", "", "é\n𝄞", "plain", "\\n", "\\u0041", "\u{7f}"]);
-        let mut scratch = Projection::new(1);
-        let entry = entry(&names);
-        let keys = keys(&entry, &mut scratch);
-        let mut reader = Reader::new(keys.items);
-        let read: Vec<&str> = (0..keys.count)
-            .map(|_| reader.string().expect("is well-formed"))
-            .collect();
-        assert_eq!(read, names);
-        assert!(reader.rest().is_empty());
     }
 
     #[test]

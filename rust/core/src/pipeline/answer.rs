@@ -2,13 +2,13 @@
 
 use crate::entry::Entry;
 use crate::epmmp::{AppVersionsResponse, GetResponse, Group, Keys, KeysGetResponse, Revision, Strings};
-use crate::error::Cause;
 use crate::frame::{Kind, PublishLen, publish};
 use crate::output::Output;
 use crate::project::Projection;
 use crate::stats::Stats;
 
 use super::core::Link;
+use super::failure::Failure;
 use super::request::Get;
 use super::{Config, Now};
 
@@ -17,52 +17,6 @@ use super::{Config, Now};
 pub(super) enum Outcome<'a> {
     Found(&'a Entry),
     Failed(Failure),
-}
-
-/// A status other than 200 and its reasonPhrase (ARCHITECTURE.md).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    status: i32,
-    reason: &'static str,
-}
-
-impl Failure {
-    pub(super) const NOT_FOUND: Self = Self {
-        status: 404,
-        reason: "Endpoint not found",
-    };
-    pub(super) const TOO_LARGE: Self = Self {
-        status: 413,
-        reason: "Metadata exceeds the maximum NATS payload",
-    };
-    pub(super) const ANSWER_TOO_LARGE: Self = Self {
-        status: 413,
-        reason: "Answer exceeds the maximum NATS payload",
-    };
-    pub(super) const UNUSABLE: Self = Self {
-        status: 500,
-        reason: "Stored endpoint is unusable",
-    };
-    pub(super) const BUG: Self = Self {
-        status: 500,
-        reason: "Internal server error",
-    };
-    pub(super) const STORE: Self = Self {
-        status: 503,
-        reason: "Endpoint store is unavailable",
-    };
-    /// A request that did not decode.
-    pub(super) fn malformed(cause: Cause) -> Self {
-        Self {
-            status: 400,
-            reason: cause.reason(),
-        }
-    }
-
-    pub(super) const BUSY: Self = Self {
-        status: 503,
-        reason: "Too many requests are waiting",
-    };
 }
 
 /// The message that an answer is, and what it repeats of its request.

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::answer::{Desk, Envelope, Failure, Sender};
+use super::answer::{Desk, Envelope, Sender};
+use super::failure::Failure;
 use super::loads::Landed;
 use super::mishaps::broken_get;
 use super::request::{Get, Request, traceparent, waiter};

@@ -4,8 +4,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::Now;
-use super::answer::{Envelope, Failure, Outcome};
+use super::answer::{Envelope, Outcome};
 use super::core::Core;
+use super::failure::Failure;
 use super::request::{Request, traceparent, waiter};
 use crate::cache::Lookup;
 use crate::epmmp::{AppVersionsRequest, Group, Strings};

@@ -1,8 +1,9 @@
 //! What changes for all entries at once: connections, ears, the store's state, flushes and time.
 
 use super::Now;
-use super::answer::{Failure, Outcome};
+use super::answer::Outcome;
 use super::core::{Core, Link};
+use super::failure::Failure;
 use crate::bugs::Bug;
 use crate::stats::FlushCause;
 

@@ -3,8 +3,9 @@
 use std::panic::catch_unwind;
 
 use super::Now;
-use super::answer::{Failure, Outcome};
+use super::answer::Outcome;
 use super::core::Core;
+use super::failure::Failure;
 use super::mishaps::broken_get;
 use super::request::{Get, Request};
 use crate::bugs::Bug;

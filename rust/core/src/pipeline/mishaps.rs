@@ -3,8 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Now;
-use super::answer::{Envelope, Failure, Outcome, Sender};
+use super::answer::{Envelope, Outcome, Sender};
 use super::core::Core;
+use super::failure::Failure;
 use super::request::Request;
 use crate::bugs::Bug;
 use crate::epmmp::{AppVersionsRequest, GetRequest, KeysGetRequest};

@@ -9,8 +9,9 @@ use crate::frame::{HeaderName, Kind, Message, header};
 use crate::park::{Asked, Waiter};
 use crate::project::{keys, project};
 
-use super::answer::{Desk, Envelope, Failure, Form, InRevision};
+use super::answer::{Desk, Envelope, Form, InRevision};
 use super::core::Core;
+use super::failure::Failure;
 use super::{Config, Now};
 
 /// A request that decoded; borrows from its payload.
