@@ -38,7 +38,7 @@ from kaa_epr.wire.writes import EpmmpService, Operation
 
 _log = get_logger(__name__)
 
-_HEADER_ROOM = 256
+HEADER_ROOM = 256
 """Bytes that the headers of an event take at most."""
 _RETRY_STORE = 0.5
 _RETRY_STORE_MAX = 5.0
@@ -51,7 +51,7 @@ class Register:
     def __init__(self, settings: Settings, store: RegisterStore, replica_id: str) -> None:
         self._settings = settings.register_
         self._store = store
-        self._limits = _rules(self._settings)
+        self._limits = rules_of(self._settings)
         self._within: tuple[int, Rules] = -1, self._limits
         instance = settings.service.instance_name
         self.outlet = SessionOutlet()
@@ -63,7 +63,7 @@ class Register:
             Publisher(instance, self.outlet, numbers),
             self._rules,
             replica_id,
-            _pipeline_limits(self._settings),
+            limits_of(self._settings),
         )
         self.pipeline = Pipeline(self.parts)
         self.sweeper = Sweeper(self.parts, self.pipeline.busy)
@@ -87,7 +87,7 @@ class Register:
         if most is None or not self._prepared:
             return None
         if most != self._within[0]:
-            self._within = most, self._limits.within(most - _HEADER_ROOM)
+            self._within = most, self._limits.within(most - HEADER_ROOM)
         return self._within[1]
 
     @property
@@ -199,7 +199,8 @@ class Register:
         self.outlet.detach()
 
 
-def _rules(settings: RegisterSettings) -> Rules:
+def rules_of(settings: RegisterSettings) -> Rules:
+    """The rules that the settings make."""
     return Rules(
         max_keys=settings.max_keys,
         max_key_length=settings.max_key_length,
@@ -210,7 +211,8 @@ def _rules(settings: RegisterSettings) -> Rules:
     )
 
 
-def _pipeline_limits(settings: RegisterSettings) -> PipelineLimits:
+def limits_of(settings: RegisterSettings) -> PipelineLimits:
+    """The bounds that the settings make."""
     return PipelineLimits(
         max_pending=settings.max_pending,
         max_outbox=settings.max_outbox,

@@ -16,7 +16,7 @@ from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.observe_support import answer, frozen, publish
 from tests.flows.register_support import connected
 from tests.support.command import PROGRAM, environment, run
-from tests.wire.harness import until
+from tests.support.waiting import until
 
 
 @contextmanager

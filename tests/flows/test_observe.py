@@ -29,7 +29,7 @@ from tests.flows.observe_support import (
     publish,
 )
 from tests.flows.register_support import connected, register_settings, serving
-from tests.wire.harness import until
+from tests.support.waiting import until
 
 SECRET = "s3cr3t-value"
 

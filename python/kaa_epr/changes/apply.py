@@ -13,11 +13,13 @@ from typing import Any
 from kaa_epr.changes.commands import (
     Command,
     DeleteKey,
+    Import,
     PatchMetadata,
     PutKeys,
     Register,
     ReplaceMetadata,
     SetAppVersion,
+    SingleCommand,
     Unregister,
 )
 from kaa_epr.changes.diff import MetadataDiff, diff, merged
@@ -69,7 +71,14 @@ class Change:
     event: Event | None = None
 
 
-def apply(state: EndpointState, command: Command, rules: Rules, now: datetime) -> Change:
+def apply_all(state: EndpointState, command: Command, rules: Rules, now: datetime) -> list[Change]:
+    """The changes that a command makes, one on top of the other: all of them, or it is refused as a whole."""
+    if isinstance(command, Import):
+        return _import(state, command.endpoint, rules, now)
+    return [apply(state, command, rules, now)]
+
+
+def apply(state: EndpointState, command: SingleCommand, rules: Rules, now: datetime) -> Change:
     """Raises a ``Refusal`` when the command cannot be carried out on ``state``."""
     if isinstance(command, Register):
         return _register(state, command, rules, now)
@@ -114,23 +123,64 @@ def _register(state: EndpointState, command: Register, rules: Rules, now: dateti
         if command.task is not None and state.registration == command.task:
             return Change(state)
         raise Taken("endpointId", "an endpoint with this ID exists")
-    rules.check_keys(command.metadata, command.metadata)
-    rules.check_touched(command.application, command.metadata)
+    endpoint = Endpoint(
+        state.id,
+        command.application,
+        command.application_version,
+        command.endpoint_token,
+        command.metadata,
+    )
+    return _make(state, endpoint, command.task, rules, now)
+
+
+def _make(state: EndpointState, endpoint: Endpoint, task: str | None, rules: Rules, now: datetime) -> Change:
+    """An endpoint that was unknown; a tombstone's version goes on."""
+    rules.check_keys(endpoint.metadata, endpoint.metadata)
+    rules.check_touched(endpoint.application, endpoint.metadata)
+    rules.check_whole(endpoint)
     registered = EndpointState(
         id=state.id,
+        exists=True,
         version=_next(state),
-        application=command.application,
-        application_version=command.application_version,
-        endpoint_token=command.endpoint_token,
-        metadata=command.metadata,
+        application=endpoint.application,
+        application_version=endpoint.application_version,
+        endpoint_token=endpoint.endpoint_token,
+        metadata=endpoint.metadata,
         created_at=now,
         metadata_updated_at=now,
-        app_version_registered_at=now,
-        registration=command.task,
+        app_version_registered_at=None if endpoint.application_version is None else now,
+        registration=task,
         stored_version=state.stored_version,
     )
-    rules.check_whole(_endpoint(registered))
-    return Change(registered, Registered(command.application_version))
+    return Change(registered, Registered(endpoint.application_version or ""))
+
+
+def _import(state: EndpointState, endpoint: Endpoint, rules: Rules, now: datetime) -> list[Change]:
+    if not state.known:
+        return [_make(state, endpoint, None, rules, now)]
+    named = _with_names(state, endpoint, rules, now)
+    return [named, _with_metadata(named.state, endpoint.metadata, rules, now)]
+
+
+def _with_names(state: EndpointState, endpoint: Endpoint, rules: Rules, now: datetime) -> Change:
+    """Application, its version and token. A token has no event of its own: one of no keys tells of it."""
+    old = (state.application_version, state.application)
+    new = (endpoint.application_version, endpoint.application)
+    if old == new and state.endpoint_token == endpoint.endpoint_token:
+        return Change(state)
+    moved = replace(
+        state,
+        version=_next(state),
+        application=endpoint.application,
+        application_version=endpoint.application_version,
+        endpoint_token=endpoint.endpoint_token,
+        app_version_registered_at=state.app_version_registered_at if old == new else now,
+    )
+    rules.check_whole(_endpoint(moved))
+    app_version = endpoint.application_version or ""
+    if old == new:
+        return Change(moved, MetadataUpdated(app_version, MetadataDiff({}, {}, {})))
+    return Change(moved, AppVersionUpdated(app_version, state.application_version or ""))
 
 
 def _set_app_version(state: EndpointState, command: SetAppVersion, rules: Rules, now: datetime) -> Change:

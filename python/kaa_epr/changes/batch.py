@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from kaa_epr.changes import writing
-from kaa_epr.changes.commands import Register, SetAppVersion
+from kaa_epr.changes.commands import Import, Register, SetAppVersion
 from kaa_epr.changes.errors import Refusal, Unavailable, Unusable
 from kaa_epr.changes.planning import Author, Item, Plan, plan
 from kaa_epr.changes.rules import Rules
@@ -213,7 +213,7 @@ class Batch:
     def _single_out(self, made: Plan, refusal: Refusal) -> None:
         """Refuses the commands that can bring a token into an application, and tries the others without."""
         for item in made.items():
-            if isinstance(item.command, Register | SetAppVersion):
+            if isinstance(item.command, Register | SetAppVersion | Import):
                 item.resolve(refusal)
         self._queue.again(made.items(), "Others keep changing the endpoint")
 

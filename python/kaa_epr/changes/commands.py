@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kaa_epr.changes.json_patch import Operation
+from kaa_epr.store.documents import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +63,13 @@ class DeleteKey:
     key: str
 
 
-Command = Register | Unregister | SetAppVersion | ReplaceMetadata | PatchMetadata | PutKeys | DeleteKey
+@dataclass(frozen=True, slots=True)
+class Import:
+    """Make the endpoint as it is described, whether it is known or not; what is not described is unset."""
+
+    endpoint: Endpoint
+
+
+SingleCommand = Register | Unregister | SetAppVersion | ReplaceMetadata | PatchMetadata | PutKeys | DeleteKey
+"""Those that make one change, with one event."""
+Command = SingleCommand | Import

@@ -10,14 +10,13 @@ from typing import Final, NamedTuple
 
 from kaa_epr.changes.apply import (
     AppVersionUpdated,
-    Change,
     Event,
     MetadataUpdated,
     Registered,
     Unregistered,
-    apply,
+    apply_all,
 )
-from kaa_epr.changes.commands import Command, DeleteKey, Register
+from kaa_epr.changes.commands import Command, DeleteKey, Import, Register
 from kaa_epr.changes.errors import EndpointUnknown, KeyUnknown, Refusal, TooLarge
 from kaa_epr.changes.preconditions import NONE, Preconditions
 from kaa_epr.changes.rules import Rules
@@ -33,6 +32,7 @@ class Outcome(NamedTuple):
 
     state: EndpointState
     changed: bool
+    created: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -108,36 +108,45 @@ def plan(state: EndpointState, items: Sequence[Item], rules: Rules, author: Auth
             result.left = list(items[position:])
             break
         try:
-            change, event = _carry_out(result.new, item, rules, author)
+            new, events = _carry_out(result.new, item, rules, author)
         except Refusal as refusal:
             result.outcomes.append((item, refusal))
             continue
-        if event is not None:
-            result.events.append(event)
-            size += len(event.payload)
-        result.new = change.state
-        result.outcomes.append((item, Outcome(change.state, changed=event is not None)))
+        result.events.extend(events)
+        size += sum(len(event.payload) for event in events)
+        result.new = new
+        created = any(event.kind is EventKind.REGISTERED for event in events)
+        result.outcomes.append((item, Outcome(new, changed=bool(events), created=created)))
     return result
 
 
 def _carry_out(
     state: EndpointState, item: Item, rules: Rules, author: Author
-) -> tuple[Change, OutgoingEvent | None]:
-    if not isinstance(item.command, Register):
+) -> tuple[EndpointState, list[OutgoingEvent]]:
+    if not isinstance(item.command, Register | Import):
         # RFC 9110, 13.2.1: what would be answered 404 anyway is not judged by its conditions.
         if not state.known:
             raise EndpointUnknown(state.id)
         if isinstance(item.command, DeleteKey) and item.command.key not in state.metadata:
             raise KeyUnknown(item.command.key)
         item.preconditions.check_state(state)
-    change = apply(state, item.command, rules, author.now)
-    if change.event is None:
-        return change, None
-    kind, fields = _event_fields(change.event)
+    events = []
+    for change in apply_all(state, item.command, rules, author.now):
+        state = change.state
+        if change.event is not None:
+            events.append(_outgoing(change.event, state, item.correlation_id, rules, author))
+    return state, events
+
+
+def _outgoing(
+    event: Event, state: EndpointState, correlation_id: str, rules: Rules, author: Author
+) -> OutgoingEvent:
+    """The event that tells how the endpoint came to ``state``."""
+    kind, fields = _event_fields(event)
     payload = encode(
         kind,
         {
-            "correlationId": item.correlation_id,
+            "correlationId": correlation_id,
             "timestamp": author.wall_ms,
             "timeout": 0,
             "endpointId": state.id,
@@ -149,7 +158,7 @@ def _carry_out(
         raise TooLarge(
             "metadata", f"the change's event takes {len(payload)} bytes, NATS takes {rules.max_event_bytes}"
         )
-    return change, OutgoingEvent(kind, change.state.version or 0, payload)
+    return OutgoingEvent(kind, state.version or 0, payload)
 
 
 def _event_fields(event: Event) -> tuple[EventKind, dict[str, object]]:

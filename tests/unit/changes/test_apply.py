@@ -17,13 +17,13 @@ from kaa_epr.changes.apply import (
     apply,
 )
 from kaa_epr.changes.commands import (
-    Command,
     DeleteKey,
     PatchMetadata,
     PutKeys,
     Register,
     ReplaceMetadata,
     SetAppVersion,
+    SingleCommand,
     Unregister,
 )
 from kaa_epr.changes.errors import (
@@ -105,7 +105,7 @@ def test_moving_to_another_application_version() -> None:
         (PatchMetadata(parse([{"op": "replace", "path": "", "value": {}}])), {}),
     ],
 )
-def test_changing_metadata(command: Command, expected: dict[str, Any]) -> None:
+def test_changing_metadata(command: SingleCommand, expected: dict[str, Any]) -> None:
     change = apply(known(a=1, b=2), command, Rules(), NOW)
     assert list(change.state.metadata.items()) == list(expected.items())
     assert change.state.version == 8
@@ -114,7 +114,7 @@ def test_changing_metadata(command: Command, expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "command", [ReplaceMetadata({"b": 2, "a": 1}), PutKeys({}), PutKeys({"a": 1}), PatchMetadata(())]
 )
-def test_what_changes_nothing_keeps_the_version(command: Command) -> None:
+def test_what_changes_nothing_keeps_the_version(command: SingleCommand) -> None:
     state = known(a=1, b=2)
     assert apply(state, command, Rules(), NOW).state is state
 
@@ -127,7 +127,7 @@ def test_kinds_of_values_differ(value: Any) -> None:
 @pytest.mark.parametrize(
     "command", [Unregister(), PutKeys({"a": 1}), SetAppVersion("a", "b"), DeleteKey("a")]
 )
-def test_nothing_is_done_to_the_unknown(command: Command) -> None:
+def test_nothing_is_done_to_the_unknown(command: SingleCommand) -> None:
     for state in (absent("e"), EndpointState("e", version=1, deleted_at=NOW)):
         with pytest.raises(EndpointUnknown):
             apply(state, command, Rules(), NOW)
@@ -172,7 +172,9 @@ RULES = Rules(
         (Register("app", "v", "t", {"lock": 1}), Restricted, "metadata.lock"),
     ],
 )
-def test_refusals_name_the_field_and_no_value(command: Command, error: type[Refusal], field: str) -> None:
+def test_refusals_name_the_field_and_no_value(
+    command: SingleCommand, error: type[Refusal], field: str
+) -> None:
     state = absent("e") if isinstance(command, Register) else known()
     with pytest.raises(error) as caught:
         apply(state, command, RULES, NOW)

@@ -16,16 +16,26 @@ resume.py    where an import stands         exporter.py  store → lines
 """
 
 from kaa_epr.store.transfer.exporter import ExportProgress, NotExported, export_endpoints
-from kaa_epr.store.transfer.importer import ImportOptions, ImportProgress, import_endpoints
+from kaa_epr.store.transfer.importer import (
+    BatchOutcome,
+    ImportOptions,
+    ImportProgress,
+    WriteBatch,
+    import_endpoints,
+)
 from kaa_epr.store.transfer.resume import default_state_path
-from kaa_epr.store.transfer.source import BadLine
+from kaa_epr.store.transfer.source import BadLine, Batch, GoodLine
 
 __all__ = [
     "BadLine",
+    "Batch",
+    "BatchOutcome",
     "ExportProgress",
+    "GoodLine",
     "ImportOptions",
     "ImportProgress",
     "NotExported",
+    "WriteBatch",
     "default_state_path",
     "export_endpoints",
     "import_endpoints",

@@ -1,8 +1,9 @@
 """Imports JSON lines: batch by batch, each document checked first and written atomically, resumable.
 
 Documents that say already what their line says are left alone, so importing again changes no version. Changed
-ones get the next version. No events are published: whoever caches the endpoints learns of changes through
-``on_written``, or when its entries grow too old.
+ones get the next version. Who writes a batch is a choice: by itself ``import_endpoints`` writes documents and
+publishes nothing, which is for a first fill; ``kaa_epr.changes.importing`` goes through the register's rules
+and tells of every change.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class ImportProgress(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Outcome:
+class BatchOutcome:
     """What came of one batch."""
 
     created: list[str] = field(default_factory=list)
@@ -60,8 +61,12 @@ class _Outcome:
     unchanged: int = 0
     bad: list[BadLine] = field(default_factory=list)
 
-    def written(self, planned: Planned) -> None:
-        (self.created if planned.creates else self.changed).append(planned.endpoint.id)
+    def written(self, endpoint_id: str, *, created: bool) -> None:
+        """One more that the majority has."""
+        (self.created if created else self.changed).append(endpoint_id)
+
+
+WriteBatch = Callable[[Batch], Awaitable[BatchOutcome]]
 
 
 async def import_endpoints(
@@ -72,9 +77,11 @@ async def import_endpoints(
     on_progress: Callable[[ImportProgress], None] | None = None,
     on_bad_line: Callable[[BadLine], None] | None = None,
     on_written: Callable[[Sequence[str]], Awaitable[None]] | None = None,
+    write_batch: WriteBatch | None = None,
 ) -> ImportProgress:
     """Imports the file and returns the final counts; bad lines are reported and left out.
 
+    ``write_batch`` writes instead of this module, and returns once the majority has what it wrote.
     ``on_written`` is awaited with the ids of created and changed endpoints once the majority has them. An
     import that was stopped or killed goes on behind the last acknowledged batch when it is begun again with
     the same file and store; the ids of a batch that was written but not yet noted are not told twice.
@@ -83,6 +90,7 @@ async def import_endpoints(
     store raises; all but the first lines up to then are imported, and a further import goes on there.
     """
     options = options or ImportOptions()
+    write_batch = write_batch or _Direct(store, options.seconds).write
     await ensure_indexes(store)
     state_path = options.state_path or default_state_path(path)
     file = await asyncio.to_thread(path.open, "rb")
@@ -92,7 +100,7 @@ async def import_endpoints(
         report.progress(position)
         source = Source(file, position.offset, position.lines, options.batch_lines, options.batch_bytes)
         while (batch := await asyncio.to_thread(source.next_batch)) is not None:
-            outcome = await _write_batch(batch, store, options.seconds)
+            outcome = await write_batch(batch)
             if on_bad_line is not None:
                 for bad in sorted(outcome.bad):
                     on_bad_line(bad)
@@ -131,7 +139,7 @@ class _Report:
         return progress
 
 
-def _advance(position: Position, batch: Batch, outcome: _Outcome) -> Position:
+def _advance(position: Position, batch: Batch, outcome: BatchOutcome) -> Position:
     return Position(
         offset=batch.end,
         lines=batch.lines,
@@ -142,63 +150,61 @@ def _advance(position: Position, batch: Batch, outcome: _Outcome) -> Position:
     )
 
 
-async def _write_batch(batch: Batch, store: Store, seconds: float) -> _Outcome:
-    """Compares, writes what differs, and compares anew what somebody else changed in between."""
-    outcome = _Outcome(bad=batch.bad)
-    todo = batch.good
-    attempted: dict[str, Planned] = {}
-    for _ in range(_ROUNDS):
-        if not todo:
-            return outcome
-        planned = await _compare(todo, store, seconds, attempted, outcome)
-        attempted |= planned
-        todo = await _write(planned, todo, store, seconds, outcome)
-    outcome.bad.extend(
-        BadLine(line.number, "others kept changing the endpoint meanwhile", id_) for id_, line in todo.items()
-    )
-    return outcome
+class _Direct:
+    """Documents only; whoever caches the endpoints learns nothing."""
 
+    def __init__(self, store: Store, seconds: float) -> None:
+        self._store = store
+        self._seconds = seconds
 
-async def _compare(
-    todo: Mapping[str, GoodLine],
-    store: Store,
-    seconds: float,
-    attempted: Mapping[str, Planned],
-    outcome: _Outcome,
-) -> dict[str, Planned]:
-    """The writes that are needed. What is equal now was so before, or was made so by the last attempt."""
-    stored = by_id(await store.read(list(todo), seconds))
-    now = datetime.now(UTC)
-    planned: dict[str, Planned] = {}
-    for id_, line in todo.items():
-        write = plan(line.endpoint, stored.get(id_), now)
-        if write is not None:
-            planned[id_] = write
-        elif id_ in attempted:
-            outcome.written(attempted[id_])
-        else:
-            outcome.unchanged += 1
-    return planned
+    async def write(self, batch: Batch) -> BatchOutcome:
+        """Compares, writes what differs, and compares anew what somebody else changed in between."""
+        outcome = BatchOutcome(bad=batch.bad)
+        todo = batch.good
+        attempted: dict[str, Planned] = {}
+        for _ in range(_ROUNDS):
+            if not todo:
+                return outcome
+            planned = await self._compare(todo, attempted, outcome)
+            attempted |= planned
+            todo = await self._write(planned, todo, outcome)
+        outcome.bad.extend(
+            BadLine(line.number, "others kept changing the endpoint meanwhile", id_)
+            for id_, line in todo.items()
+        )
+        return outcome
 
+    async def _compare(
+        self, todo: Mapping[str, GoodLine], attempted: Mapping[str, Planned], outcome: BatchOutcome
+    ) -> dict[str, Planned]:
+        """The writes that are needed. What is equal now was so before, or was made so by the last attempt."""
+        stored = by_id(await self._store.read(list(todo), self._seconds))
+        now = datetime.now(UTC)
+        planned: dict[str, Planned] = {}
+        for id_, line in todo.items():
+            write = plan(line.endpoint, stored.get(id_), now)
+            if write is not None:
+                planned[id_] = write
+            elif id_ in attempted:
+                outcome.written(id_, created=attempted[id_].creates)
+            else:
+                outcome.unchanged += 1
+        return planned
 
-async def _write(
-    planned: Mapping[str, Planned],
-    todo: Mapping[str, GoodLine],
-    store: Store,
-    seconds: float,
-    outcome: _Outcome,
-) -> dict[str, GoodLine]:
-    """Writes; returns the lines to be compared anew, since one of them met a change by somebody else."""
-    if not planned:
+    async def _write(
+        self, planned: Mapping[str, Planned], todo: Mapping[str, GoodLine], outcome: BatchOutcome
+    ) -> dict[str, GoodLine]:
+        """Writes; returns the lines to be compared anew, since one of them met a change by somebody else."""
+        if not planned:
+            return {}
+        ids = list(planned)
+        result = await self._store.write([planned[id_].write for id_ in ids], self._seconds)
+        refused = {ids[f.position]: reason_of(f) for f in result.failures if not is_race(f)}
+        outcome.bad.extend(BadLine(todo[id_].number, reason, id_) for id_, reason in refused.items())
+        accepted = [id_ for id_ in ids if id_ not in refused]
+        if result.applied < len(accepted):
+            # An update whose condition failed does not say which it is.
+            return {id_: todo[id_] for id_ in accepted}
+        for id_ in accepted:
+            outcome.written(id_, created=planned[id_].creates)
         return {}
-    ids = list(planned)
-    result = await store.write([planned[id_].write for id_ in ids], seconds)
-    refused = {ids[f.position]: reason_of(f) for f in result.failures if not is_race(f)}
-    outcome.bad.extend(BadLine(todo[id_].number, reason, id_) for id_, reason in refused.items())
-    accepted = [id_ for id_ in ids if id_ not in refused]
-    if result.applied < len(accepted):
-        # An update whose condition failed does not say which it is.
-        return {id_: todo[id_] for id_ in accepted}
-    for id_ in accepted:
-        outcome.written(planned[id_])
-    return {}

@@ -1,0 +1,57 @@
+"""What ``kaa-epr import`` writes with: a register for as long as the import runs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from kaa_epr.changes.batch import Parts
+from kaa_epr.changes.importing import EventfulImport
+from kaa_epr.changes.pipeline import Pipeline
+from kaa_epr.changes.sweeper import Sweeper
+from kaa_epr.config.settings import Settings
+from kaa_epr.events.publisher import Publisher
+from kaa_epr.events.writer import Heartbeats, WriterNumbers
+from kaa_epr.register import HEADER_ROOM, limits_of, rules_of
+from kaa_epr.store.register_api import RegisterStore
+from kaa_epr.store.transfer import WriteBatch
+from kaa_epr.wire.publishing import publishing
+
+_CONNECT_SECONDS: Final = 10.0
+_STALL_SECONDS: Final = 60.0
+"""How long a batch is tried while store or NATS are away."""
+
+
+@asynccontextmanager
+async def eventful(settings: Settings, store: RegisterStore) -> AsyncIterator[WriteBatch]:
+    """Writes through the register's rules. What an earlier import or a dead replica left is published too.
+
+    Raises ``NatsUnreachable``, or OSError for unreadable certificates.
+    """
+    instance = settings.service.instance_name
+    name = f"import-{secrets.token_hex(6)}"
+    limits = rules_of(settings.register_)
+    numbers = WriterNumbers(instance)
+    async with publishing(settings.nats, "kaa-epr import", _CONNECT_SECONDS) as outlet:
+        parts = Parts(
+            store,
+            Publisher(instance, outlet, numbers),
+            lambda: None if (most := outlet.max_payload) is None else limits.within(most - HEADER_ROOM),
+            name,
+            replace(limits_of(settings.register_), patience=_STALL_SECONDS),
+        )
+        pipeline = Pipeline(parts)
+        sweeper = Sweeper(parts, pipeline.busy)
+        parts.on_unpublished = sweeper.kick
+        heartbeats = Heartbeats(numbers, outlet.heartbeat)
+        await heartbeats.start()
+        sweeper.start()
+        try:
+            yield EventfulImport(pipeline, name, _STALL_SECONDS).write
+        finally:
+            await pipeline.drain(_STALL_SECONDS)
+            await sweeper.stop()
+            await heartbeats.stop()
