@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,9 +17,9 @@ from kaa_epr.embedded.process import ServerProcess
 from tests.support.command import PROGRAM, environment
 from tests.support.waiting import kept, until
 
+HOST: Final = "127.0.0.1"
 START_TIMEOUT: Final = 60.0
 SERVING: Final = re.compile(r'"event": "serving"')
-_MANAGEMENT: Final = re.compile(r'"management": "(http://[^"]+)"')
 
 ENGINES: Final[dict[str, dict[str, Any]]] = {
     "fast": {"engine": "rust"},
@@ -48,7 +48,9 @@ class Replica:
 
     def __init__(self, directory: Path, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
-        self.settings = dict(settings)
+        self.port = free_port()
+        """Of the management server, which answers before gets are, and on the same port after a restart."""
+        self.settings = merged(settings, {"management": {"port": self.port}})
         self.config_file = directory / f"{name}.yaml"
         self.ready_file = directory / f"{name}.ready"
         arguments: list[str | Path] = ["serve", "--config", self.config_file, "--ready-file", self.ready_file]
@@ -97,8 +99,7 @@ class Replica:
 
     async def metrics(self) -> dict[str, float]:
         """What ``/metrics`` says: samples by name, with the values of labels (but the worker) behind it."""
-        said = self.process.wait_for(_MANAGEMENT, START_TIMEOUT)
-        body = await _http_get(f"{said[1]}/metrics")
+        body = await _http_get(self.port, "/metrics")
         return {
             ":".join(
                 [sample.name, *(v for k, v in sorted(sample.labels.items()) if k != "worker")]
@@ -116,7 +117,10 @@ class Replica:
         """Until a sample has grown to ``least``."""
 
         async def grown() -> bool:
-            return await self.metric(name) >= least
+            try:
+                return await self.metric(name) >= least
+            except OSError:  # it has only just been started
+                return False
 
         await until(grown, f"{self.name}: {name} >= {least}", seconds)
 
@@ -162,7 +166,6 @@ def replica_settings(
         "service": {"instance_name": instance, "drain_timeout": 10.0},
         "nats": {"servers": [nats_url]},
         "mongo": {"uri": mongo_uri, "database": database},
-        "management": {"port": 0},
     }
     return merged(base, NO_RETRY, *layers)
 
@@ -173,13 +176,16 @@ REGISTER: Final[dict[str, Any]] = {
 """A layer that makes a replica take writes."""
 
 
-async def _http_get(url: str) -> str:
-    address = urlsplit(url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.create_server((HOST, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def _http_get(port: int, path: str) -> str:
+    reader, writer = await asyncio.open_connection(HOST, port)
     try:
-        writer.write(
-            f"GET {address.path} HTTP/1.1\r\nHost: {address.hostname}\r\nConnection: close\r\n\r\n".encode()
-        )
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     finally:
         writer.close()

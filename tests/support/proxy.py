@@ -16,12 +16,21 @@ HOST: Final = "127.0.0.1"
 CHUNK: Final = 64 * 1024
 
 
+def flowing() -> dict[Direction, asyncio.Event]:
+    """Both directions open."""
+    events: dict[Direction, asyncio.Event] = {way: asyncio.Event() for way in BOTH}
+    for event in events.values():
+        event.set()
+    return events
+
+
 @dataclass
 class Pair:
     """One proxied connection."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
+    moving: dict[Direction, asyncio.Event] = field(default_factory=flowing)
 
     def abort(self) -> None:
         """Resets both ends, whatever they were doing."""
@@ -74,15 +83,13 @@ class Proxy:
     pairs: list[Pair] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._flowing: dict[Direction, asyncio.Event] = {way: asyncio.Event() for way in BOTH}
+        self._flowing = flowing()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rates: dict[Direction, float] = {}
         self._cut_after: dict[Direction, int] = {}
         self._tamperings: list[Tampering] = []
         self.was_cut = asyncio.Event()
         """Set when ``cut_after`` has cut."""
-        for event in self._flowing.values():
-            event.set()
 
     async def __aenter__(self) -> Self:
         # A small window, as on a slow network: what is not handed on is not acknowledged for long.
@@ -114,6 +121,12 @@ class Proxy:
         """Undoes ``stop_forwarding``."""
         for event in self._flowing.values():
             event.set()
+
+    def freeze(self, *directions: Direction) -> None:
+        """Half-open for ever: what the connections of now carry comes nowhere; new ones work."""
+        for pair in self.pairs:
+            for direction in directions or BOTH:
+                pair.moving[direction].clear()
 
     def throttle(self, direction: Direction, bytes_per_second: float) -> None:
         """Hands on about so many bytes a second in one direction; 0: as fast as it goes."""
@@ -177,6 +190,7 @@ class Proxy:
         try:
             while data := await source.read(self.piece or CHUNK):
                 await self._flowing[direction].wait()
+                await pair.moving[direction].wait()
                 if self.understands_nats:
                     data = nats.feed(data, lambda item: self._copies(direction, item))
                 cut = self._cut_after.get(direction, len(data) + 1) <= len(data)

@@ -143,6 +143,14 @@ class BulkWriter(Writer):
         self._outlet.detach()
         await self._client.close()
 
+    async def die(self) -> None:
+        """Falls silent as a killed process does: no goodbye, and what it was about to publish is lost."""
+        self.stopping.set()
+        beating, self._heartbeats._task = self._heartbeats._task, None
+        if beating is not None:
+            beating.cancel()
+        await self._client.close()
+
     async def write(self, endpoint_ids: Sequence[str]) -> None:
         counters = {endpoint_id: self.history.begin(endpoint_id) for endpoint_id in endpoint_ids}
         majority = self.collection.with_options(write_concern=WriteConcern("majority"))
