@@ -30,7 +30,7 @@ LOSSY: Final = Allowance(unanswered=True)
 
 
 class Scene:
-    """``async with scene.load(...)`` runs load and judges it; the fleet belongs to the test."""
+    """``async with scene.checked_load(...)`` runs load and judges it; the fleet belongs to the test."""
 
     def __init__(self, directory: Path, mongo_uri: str, database: str, instance: str) -> None:
         self.directory = directory
@@ -99,7 +99,7 @@ class Scene:
 
     # --- load -----------------------------------------------------------------------------------------------
     @asynccontextmanager
-    async def load(self, allowance: Allowance = STRICT) -> AsyncIterator[None]:
+    async def checked_load(self, allowance: Allowance = STRICT) -> AsyncIterator[None]:
         """Runs getters and writers. At the end every get is accounted for and every answer was right."""
         self.judge.allow(allowance)
         parts: Sequence[Getter | Writer] = [*self.getters, *self.writers]

@@ -73,7 +73,7 @@ async def test_the_wall_clock_jumps(engine: str, server: NatsServer, scene: Scen
     scene.bulk(server.url)
     replica = scene.replica(server.url, ENGINES[engine])
     with shiftable(replica, tmp_path) as offset:
-        async with Fleet([replica]), scene.load():
+        async with Fleet([replica]), scene.checked_load():
             await scene.settled([replica])
             flushes = await all_flushes(replica)
             connection = await RawNats.connected(server.url)
@@ -108,7 +108,7 @@ async def test_a_process_that_stood_still_does_not_trust_what_it_knew(
     """Paused while its server goes on and gives it up; when it goes on, its monotonic clock has jumped."""
     getter = scene.getter(server.url, alone=True, patience=3.0)
     scene.bulk(server.url)
-    async with Fleet([scene.replica(server.url)]) as fleet, scene.load(LOSSY):
+    async with Fleet([scene.replica(server.url)]) as fleet, scene.checked_load(LOSSY):
         await scene.settled(fleet)
         for _ in range(2):
             fleet[0].pause()
@@ -143,7 +143,7 @@ async def test_a_monotonic_clock_that_begins_elsewhere(server: NatsServer, scene
     scene.bulk(server.url)
     replica = scene.replica(server.url)
     replica.prefix = days_ahead()
-    async with Fleet([replica]), scene.load():
+    async with Fleet([replica]), scene.checked_load():
         await scene.settled([replica])
         samples = await replica.metrics()
         assert samples["kaa_epr_cache_hits_total"] > 0

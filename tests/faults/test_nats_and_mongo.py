@@ -38,7 +38,7 @@ async def test_both_are_lost_and_come_back_in_every_order(tmp_path: Path, server
             )
         )
         servers: dict[str, NatsServer | MongoServer] = {"nats": server, "mongo": mongo}
-        async with Fleet([scene.replica(server.url, REGISTER)]) as fleet, scene.load(AWAY):
+        async with Fleet([scene.replica(server.url, REGISTER)]) as fleet, scene.checked_load(AWAY):
             for lost, found in itertools.product(itertools.permutations(servers), repeat=2):
                 for name in lost:
                     await kept(servers[name].kill)

@@ -45,7 +45,7 @@ async def test_each_server_is_killed_and_comes_back(tmp_path: Path, scene: Scene
             hot=[getter.hot for getter in scene.getters],
         )
         scene.writers.append(register)
-        async with Fleet(replicas) as fleet, scene.load(CLUSTER):
+        async with Fleet(replicas) as fleet, scene.checked_load(CLUSTER):
             for number in range(len(urls)):
                 await scene.settled(fleet)
                 await cluster.kill(number)

@@ -59,7 +59,7 @@ async def test_a_thousand_clients_reconnect_at_once(server: NatsServer, scene: S
     scene.bulk(server.url)
     crowd = [Client(number, server.url, scene.instance, f"bulk-{number % 60}") for number in range(CLIENTS)]
     room = asyncio.Semaphore(AT_ONCE)
-    async with Fleet([scene.replica(server.url)]) as fleet, scene.load(LOSSY):
+    async with Fleet([scene.replica(server.url)]) as fleet, scene.checked_load(LOSSY):
         connections = await asyncio.gather(*(client.ask(room) for client in crowd))
         await kept(server.kill)
         await asyncio.gather(*(connection.lost.wait() for connection in connections))

@@ -34,7 +34,7 @@ async def test_a_lost_event_is_noticed(engine: str, server: NatsServer, scene: S
     async with (
         Proxy(server.port, understands_nats=True) as link,
         Fleet([scene.replica(link.url, ENGINES[engine])]) as fleet,
-        scene.load(LOST),
+        scene.checked_load(LOST),
     ):
         await scene.settled(fleet)
         await link.lose("to_client", is_bulk_event, times=5).happened.wait()
@@ -63,7 +63,7 @@ async def test_an_event_that_does_not_decode_costs_the_cache_and_nothing_else(
 ) -> None:
     scene.getter(server.url, alone=True)
     scene.bulk(server.url)
-    async with Fleet([scene.replica(server.url)]) as fleet, scene.load():
+    async with Fleet([scene.replica(server.url)]) as fleet, scene.checked_load():
         await scene.settled(fleet)
         client = await RawNats.connected(server.url)
         for number in range(1, 6):
@@ -90,7 +90,7 @@ async def test_without_ears_every_get_is_loaded(tmp_path: Path, scene: Scene) ->
         replica = scene.replica(server.url, mine)
         await replica.start(ready=False)
         try:
-            async with scene.load(LOSSY):  # taking over permissions, the server drops its clients
+            async with scene.checked_load(LOSSY):  # taking over permissions, the server drops its clients
                 await scene.steady()
                 assert await replica.metric("cache_hits_total") == 0
                 assert await replica.metric("link_ears") == 0

@@ -48,7 +48,7 @@ async def test_a_connection_cut_in_mid_frame(
     async with (
         Proxy(server.port) as link,
         Fleet([scene.replica(link.url, ENGINES[engine])]) as fleet,
-        scene.load(LOSSY),
+        scene.checked_load(LOSSY),
     ):
         ways: tuple[Direction, ...] = ("to_client", "to_server")
         for direction in ways * 2:
@@ -67,7 +67,7 @@ async def test_a_half_open_link_is_left(engine: str, server: NatsServer, scene: 
     async with (
         Proxy(server.port) as link,
         Fleet([scene.replica(link.url, ENGINES[engine])]) as fleet,
-        scene.load(LOSSY),
+        scene.checked_load(LOSSY),
     ):
         await scene.settled(fleet)
         link.freeze()
@@ -88,7 +88,7 @@ async def test_a_half_open_link_with_a_full_write_buffer_is_left(
     async with (
         Proxy(server.port) as link,
         Fleet([scene.replica(link.url, merged(ENGINES[engine], small))]) as fleet,
-        scene.load(LOSSY),
+        scene.checked_load(LOSSY),
     ):
         await scene.settled(fleet)
         link.freeze("to_server")
@@ -101,7 +101,7 @@ async def test_the_server_drops_a_slow_consumer(server: NatsServer, scene: Scene
     server.config_lines = ("max_payload: 32768", "max_pending: 65536", 'write_deadline: "1s"')
     server.restart()
     loaded(scene, server)
-    async with Fleet([scene.replica(server.url)]) as fleet, scene.load(LOSSY):
+    async with Fleet([scene.replica(server.url)]) as fleet, scene.checked_load(LOSSY):
         await scene.settled(fleet)
         fleet[0].pause()
         await overwhelm(server)
@@ -131,7 +131,7 @@ async def test_a_slow_link_delays_and_ages_nothing(server: NatsServer, scene: Sc
     async with (
         Proxy(server.port, piece=4_096) as link,
         Fleet([scene.replica(link.url)]) as fleet,
-        scene.load(LOSSY),
+        scene.checked_load(LOSSY),
     ):
         await scene.settled(fleet)
         link.throttle("to_client", 20_000)
@@ -147,7 +147,7 @@ async def test_a_client_closed_for_a_publish_over_max_payload_is_replaced(
     """The limit is lowered while connected; the client learns of it by breaking it."""
     await scene.collection.insert_one(document("large", pad=100_000))
     loaded(scene, server)
-    async with Fleet([scene.replica(server.url, ENGINES[engine])]) as fleet, scene.load(LOSSY):
+    async with Fleet([scene.replica(server.url, ENGINES[engine])]) as fleet, scene.checked_load(LOSSY):
         await scene.settled(fleet)
         server.reload([*QUICK_PINGS, "max_payload: 65536"])
         before = await fleet[0].metric("link_connects_total")

@@ -58,7 +58,7 @@ async def test_a_link_whose_packets_vanish_is_left_and_found_again(
     """The writer and those who ask are cut off as well: all of them find their way back."""
     scene.getter(far.url, alone=True, patience=3.0)
     scene.bulk(far.url)
-    async with Fleet([scene.replica(far.url, ENGINES[engine])]) as fleet, scene.load(LOSSY):
+    async with Fleet([scene.replica(far.url, ENGINES[engine])]) as fleet, scene.checked_load(LOSSY):
         await scene.settled(fleet)
         far.network.drop(*lost)
         await until(lambda: fleet[0].logged("nats connection is dead, reconnecting"), "leaving the link")
