@@ -84,6 +84,11 @@ bench-locust: build ## realistic mixes of gets and updates by locust, a master a
 	@.ci/require servers
 	$(BIN)/python bench/locust/run.py $(ARGS)
 
+.PHONY: soak
+soak: build ## half an hour of load and faults on three of everything, every answer judged (ARGS="--minutes 3")
+	@.ci/require servers
+	$(BIN)/python -m bench.soak.run $(ARGS)
+
 .PHONY: model
 model: ## the model of cache, channel and store, as it is and with each rule of coherence broken; needs spin
 	models/check

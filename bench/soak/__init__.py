@@ -1,0 +1,1 @@
+"""The soak: a fleet on real servers under load, broken again and again, every answer judged."""
