@@ -47,15 +47,16 @@ class FlushCause(IntEnum):
     """Events of a writer are missing, or may have been missed before it was first heard."""
     WITNESS_LOST = 8
     """The change stream could not go on where it was."""
+    COLLECTION_ENDED = 9
+    """The collection was dropped or renamed; forgets the floors of versions as well."""
 
 
 class Evidence(IntEnum):
     """What made somebody look whether an entry is stale; the numbers are shared with the core."""
 
     CHANGE_STREAM = 0
-    SCRUBBER = 1
-    """The store has another version; the event may still be on its way."""
-    PROOF = 2
+    """It tells of a change whose event may still be on its way."""
+    PROOF = 1
     """The scrubber found the same entry when it looked again, later than any event takes."""
 
 
@@ -178,7 +179,9 @@ class Engine(Protocol):
         """While the store is down every miss gets 503 at once, queued flights included."""
 
     def tick(self, *, wall_ms: int, mono_ms: int) -> None:
-        """Some times a second: fails queued flights older than ``store_timeout_ms``, drops held answers."""
+        """Some times a second: 503 for gets that have waited ``store_timeout_ms``, loads queued or running;
+        drops held answers.
+        """
 
     # --- upkeep ---------------------------------------------------------------------------------------------
     def flush(self, cause: FlushCause) -> None:
@@ -195,6 +198,9 @@ class Engine(Protocol):
 
         ``at`` (0 to 2**64 - 1, random) says where to begin. Empty while nothing may be served.
         """
+
+    def cached(self, ids: Sequence[str]) -> list[tuple[str, int | None]]:
+        """Which of ``ids`` are cached, with their versions; none while nothing may be served."""
 
     def pending(self) -> int:
         """Gets waiting for loads."""

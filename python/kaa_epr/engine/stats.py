@@ -29,14 +29,15 @@ COUNTERS: Final = (
     "flushes_heartbeat",
     "flushes_hole",
     "flushes_witness_lost",
+    "flushes_collection_ended",
     "heartbeats",
     "heartbeats_malformed",  # that name no writer or number
     "events_foreign",  # without a version
     "events_late",  # numbered, and heard before or overtaken
     "events_lost",  # whose numbers are missing
     "stale_loads",  # older than an event had told
-    "stale_suspected",  # entries older than the store, by the change stream or the scrubber
-    "stale_proven",  # of these, still there when looked at again
+    "stale_suspected",  # entries older than the change stream told; their events may be on the way
+    "stale_proven",  # entries older than the store that no event had dropped, found by the scrubber
     "requests",  # of all kinds
     "requests_keys_get",
     "requests_app_versions",
@@ -70,7 +71,9 @@ GAUGES: Final = (
     "writers",
     "writers_silent",
     "writers_with_holes",
-    "heartbeat_age_ms",  # of the writer heard least lately
+    "heartbeat_age_sound_ms",  # of the writer heard least lately among those in each state
+    "heartbeat_age_silent_ms",
+    "heartbeat_age_with_holes_ms",
 )
 
 BATCH_SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)

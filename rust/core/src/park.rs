@@ -87,6 +87,8 @@ pub struct Park {
     next_load: u64,
     waiters: usize,
     bytes: usize,
+    /// No get that waits arrived before this.
+    oldest_ms: u64,
     bounds: ParkBounds,
     bugs: Bugs,
 }
@@ -101,6 +103,7 @@ impl Park {
             next_load: 1,
             waiters: 0,
             bytes: 0,
+            oldest_ms: u64::MAX,
             bounds,
             bugs: Bugs::default(),
         }
@@ -151,6 +154,7 @@ impl Park {
     pub fn park(&mut self, id: &str, waiter: Waiter, alone: bool) -> Parked {
         self.waiters += 1;
         self.bytes += waiter.size();
+        self.oldest_ms = self.oldest_ms.min(waiter.arrived_ms);
         let joins_any = self.bugs.has(Bug::GetsJoinVoidLoads);
         if let Some(flights) = self.endpoints.get_mut(id) {
             let joined = flights
@@ -172,6 +176,8 @@ impl Park {
         } = landing;
         self.waiters += waiters.len();
         self.bytes += waiters.iter().map(Waiter::size).sum::<usize>();
+        let arrivals = waiters.iter().map(|waiter| waiter.arrived_ms);
+        self.oldest_ms = arrivals.fold(self.oldest_ms, u64::min);
         let flights = self.endpoints.get_mut(id);
         match flights.and_then(|flights| flights.last_mut()) {
             Some(queued) if queued.state == State::Queued => {
@@ -268,27 +274,59 @@ impl Park {
         waiters
     }
 
-    /// Gives up queued flights whose first get arrived at or before `arrived_ms`.
-    pub fn fail_queued(&mut self, arrived_ms: u64) -> Vec<Waiter> {
+    /// Gives up every queued flight.
+    pub fn fail_queued(&mut self) -> Vec<Waiter> {
         let mut failed = Vec::new();
-        while let Some(id) = self.queue.front() {
-            let flights = self.endpoints.get_mut(id);
-            let oldest = flights
-                .as_ref()
-                .and_then(|flights| flights.last()?.waiters.first());
-            if oldest.is_some_and(|waiter| waiter.arrived_ms > arrived_ms) {
-                break;
-            }
-            let waiters = flights
-                .and_then(Vec::pop)
-                .map(|flight| flight.waiters)
-                .unwrap_or_default();
-            if let Some(id) = self.queue.pop_front() {
-                self.forget(&id, &waiters);
-            }
+        for id in std::mem::take(&mut self.queue) {
+            let queued = self.endpoints.get_mut(&id).and_then(Vec::pop);
+            let waiters = queued.map(|flight| flight.waiters).unwrap_or_default();
+            self.forget(&id, &waiters);
             failed.extend(waiters);
         }
         failed
+    }
+
+    /// Gives up the gets that arrived at or before `arrived_ms`, oldest first, whether their flights are queued or
+    /// running. A queued flight that nobody waits for any more is gone; a running one goes on, for the gets that
+    /// came later and for the cache.
+    pub fn fail_overdue(&mut self, arrived_ms: u64) -> Vec<Waiter> {
+        if self.oldest_ms > arrived_ms {
+            return Vec::new();
+        }
+        let mut failed = Vec::new();
+        let mut oldest_ms = u64::MAX;
+        for (id, flights) in &mut self.endpoints {
+            for flight in flights {
+                let overdue = flight
+                    .waiters
+                    .extract_if(.., |waiter| waiter.arrived_ms <= arrived_ms);
+                failed.extend(overdue.map(|waiter| (Arc::clone(id), waiter)));
+                let arrivals = flight.waiters.iter().map(|waiter| waiter.arrived_ms);
+                oldest_ms = arrivals.fold(oldest_ms, u64::min);
+            }
+        }
+        self.oldest_ms = oldest_ms;
+        self.drop_deserted();
+        failed.sort_by(|(id, waiter), other| (waiter.arrived_ms, id).cmp(&(other.1.arrived_ms, &other.0)));
+        let failed: Vec<Waiter> = failed.into_iter().map(|(_, waiter)| waiter).collect();
+        self.waiters -= failed.len();
+        self.bytes -= failed.iter().map(Waiter::size).sum::<usize>();
+        failed
+    }
+
+    /// Drops queued flights without gets.
+    fn drop_deserted(&mut self) {
+        let endpoints = &mut self.endpoints;
+        self.queue.retain(|id| {
+            let Some(flights) = endpoints.get_mut(id) else {
+                return false;
+            };
+            let deserted = flights.pop_if(|flight| flight.waiters.is_empty()).is_some();
+            if flights.is_empty() {
+                endpoints.remove(id);
+            }
+            !deserted
+        });
     }
 
     /// An event for `id`: its running flights answer who waits, and are neither joined nor cached any more.

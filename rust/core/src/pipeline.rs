@@ -168,7 +168,7 @@ impl Responder {
         self.core.store_up(up, now);
     }
 
-    /// Fails queued flights and drops held answers whose time has passed.
+    /// Fails gets and drops held answers whose time has passed.
     pub fn tick(&mut self, now: Now) {
         self.core.tick(now);
     }
@@ -187,6 +187,11 @@ impl Responder {
     /// Rule 11: up to `count` cached entries with their versions; `at`, any number, says where to begin.
     pub fn sample(&self, count: usize, at: u64) -> Vec<(String, Option<i64>)> {
         self.core.sample(count, at)
+    }
+
+    /// Rule 11: which of `ids` are cached and may be served, with their versions.
+    pub fn cached(&self, ids: Vec<String>) -> Vec<(String, Option<i64>)> {
+        self.core.cached(ids)
     }
 
     /// Breaks one rule.
@@ -221,7 +226,7 @@ impl Responder {
     }
 
     /// Sizes at this moment: names are those of `GAUGES` in `kaa_epr/engine/stats.py`.
-    pub fn gauges(&self) -> [(&'static str, u64); 16] {
+    pub fn gauges(&self) -> [(&'static str, u64); 18] {
         self.core.gauges()
     }
 

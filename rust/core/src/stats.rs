@@ -29,6 +29,8 @@ pub enum FlushCause {
     Hole = 7,
     /// The change stream could not go on where it was.
     WitnessLost = 8,
+    /// The collection was dropped or renamed; forgets the floors of versions as well.
+    CollectionEnded = 9,
 }
 
 impl FlushCause {
@@ -44,6 +46,7 @@ impl FlushCause {
             Self::Heartbeat,
             Self::Hole,
             Self::WitnessLost,
+            Self::CollectionEnded,
         ]
         .into_iter()
         .find(|cause| *cause as u8 == number)
@@ -123,6 +126,7 @@ counters! {
     flushes_heartbeat: "Flushes because a writer fell silent.",
     flushes_hole: "Flushes because events are missing, or may be.",
     flushes_witness_lost: "Flushes because the change stream lost its place.",
+    flushes_collection_ended: "Flushes because the collection was dropped or renamed.",
     heartbeats: "Heartbeats of writers.",
     heartbeats_malformed: "Heartbeats that name no writer or number.",
     events_foreign: "Events without a version.",
@@ -231,6 +235,7 @@ impl Stats {
             FlushCause::Heartbeat => &mut count.flushes_heartbeat,
             FlushCause::Hole => &mut count.flushes_hole,
             FlushCause::WitnessLost => &mut count.flushes_witness_lost,
+            FlushCause::CollectionEnded => &mut count.flushes_collection_ended,
         } += 1;
     }
 }

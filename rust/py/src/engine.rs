@@ -194,6 +194,10 @@ impl Engine {
         self.responder.sample(count, at)
     }
 
+    fn cached(&self, ids: Vec<String>) -> Vec<(String, Option<i64>)> {
+        self.responder.cached(ids)
+    }
+
     fn pending(&self) -> usize {
         self.responder.pending()
     }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kaa_epr.engine.api import Engine
 from tests.property.messages import Get
 from tests.property.support import MONO, WALL, ask, each_engine, load, started
-from tests.unit.engine.driving import GET, MISS, begin, cached, end, event, seen, stored
+from tests.unit.engine.driving import GET, MISS, OURS, begin, cached, end, event, seen, stored
 
 
 @each_engine
@@ -107,19 +108,62 @@ def test_a_load_takes_the_oldest_flights_and_no_more_than_asked(make: str) -> No
     )
 
 
+def overdue(engine: Engine, after_ms: int) -> dict[str, str]:
+    """Who is answered by a tick so long after the beginning."""
+    engine.tick(wall_ms=WALL, mono_ms=MONO + after_ms)
+    return seen(engine.take_output())
+
+
 @each_engine
-def test_queued_flights_are_given_up_after_the_store_timeout(make: str) -> None:
+def test_a_get_that_no_load_takes_is_given_up_after_the_store_timeout(make: str) -> None:
     engine = started(make, store_timeout_ms=500)
     ask(engine, GET, reply="first")
     ask(engine, GET, reply="joined", mono_ms=MONO + 400)
     ask(engine, Get(endpoint_id="e-2").encode(), reply="second", mono_ms=MONO + 1)
-    engine.tick(wall_ms=WALL, mono_ms=MONO + 499)
-    assert seen(engine.take_output()) == {}
-    engine.tick(wall_ms=WALL, mono_ms=MONO + 500)
-    assert seen(engine.take_output()) == {"first": "503", "joined": "503"}
-    engine.tick(wall_ms=WALL, mono_ms=MONO + 501)
-    assert seen(engine.take_output()) == {"second": "503"}
-    assert engine.stats()["wait_ms"] == [0] * 6 + [1, 0, 2] + [0] * 4
+    assert overdue(engine, 499) == {}
+    assert overdue(engine, 500) == {"first": "503"}
+    assert overdue(engine, 501) == {"second": "503"}
+    assert (engine.stats()["queued_flights"], engine.pending()) == (1, 1)
+    assert overdue(engine, 900) == {"joined": "503"}
+    assert engine.stats()["wait_ms"] == [0] * 8 + [3] + [0] * 4
+    assert (engine.stats()["queued_flights"], engine.stats()["pending_bytes"]) == (0, 0)
+    assert engine.begin_load(1, MONO + 900) is None
+
+
+@each_engine
+def test_waiting_in_the_queue_and_for_the_load_counts_together(make: str) -> None:
+    engine = started(make, store_timeout_ms=500)
+    ask(engine, GET, reply="first")
+    number = begin(engine, MONO + 400)
+    ask(engine, GET, reply="joined", mono_ms=MONO + 450)
+    assert overdue(engine, 500) == {"first": "503"}
+    assert (engine.stats()["running_loads"], engine.pending()) == (1, 1)
+    assert end(engine, number, stored(1), mono_ms=MONO + 600) == {"joined": '"1"'}
+    assert cached(engine, mono_ms=MONO + 600)
+
+
+@each_engine
+def test_a_load_that_nobody_waits_for_any_more_is_cached_all_the_same(make: str) -> None:
+    engine = started(make, store_timeout_ms=500)
+    ask(engine, GET, reply="first")
+    number = begin(engine)
+    assert overdue(engine, 500) == {"first": "503"}
+    assert end(engine, number, stored(1), mono_ms=MONO + 600) == {}
+    assert cached(engine, mono_ms=MONO + 600)
+
+
+@each_engine
+def test_reloads_do_not_prolong_a_get(make: str) -> None:
+    engine = started(make, store_timeout_ms=500)
+    event(engine, headers=OURS.replace(b": 1", b": 5"))
+    ask(engine, GET, reply="first")
+    assert end(engine, begin(engine), stored(4), mono_ms=MONO + 300) == {}
+    ask(engine, Get(endpoint_id="e-2").encode(), reply="younger", mono_ms=MONO + 200)
+    number = begin(engine, MONO + 400)
+    assert overdue(engine, 500) == {"first": "503"}
+    assert end(engine, number, stored(4), mono_ms=MONO + 550) == {"younger": "404"}
+    assert engine.begin_load(1, MONO + 550) is None, "nobody waits for a load that returned too little"
+    assert (engine.pending(), engine.stats()["pending_bytes"]) == (0, 0)
 
 
 @each_engine

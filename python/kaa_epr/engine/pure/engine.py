@@ -150,13 +150,13 @@ class PureEngine:
         """While the store is down every miss gets 503 at once, queued flights included."""
         self._pipeline.store_up = up
         if not up:
-            self._pipeline.fail(self._pipeline.park.fail_queued(None), Now(wall_ms, mono_ms))
+            self._pipeline.fail(self._pipeline.park.fail_queued(), Now(wall_ms, mono_ms))
 
     def tick(self, *, wall_ms: int, mono_ms: int) -> None:
-        """Finds writers that fell silent; fails queued flights and drops held answers in want of time."""
+        """Finds writers that fell silent; fails gets and drops held answers in want of time."""
         self._ticked_ms = mono_ms
         self._pipeline.judged(self._pipeline.coherence.passed(mono_ms))
-        overdue = self._pipeline.park.fail_queued(mono_ms - self._store_timeout_ms)
+        overdue = self._pipeline.park.fail_overdue(mono_ms - self._store_timeout_ms)
         self._pipeline.fail(overdue, Now(wall_ms, mono_ms))
         self._pipeline.output.tick(wall_ms, mono_ms)
 
@@ -173,6 +173,10 @@ class PureEngine:
     def sample(self, count: int, at: int) -> list[tuple[str, int | None]]:
         """Some cached endpoints with their versions, for the scrubber."""
         return self._pipeline.sample(min(count, MAX_SAMPLE), at)
+
+    def cached(self, ids: Sequence[str]) -> list[tuple[str, int | None]]:
+        """Which of ``ids`` are cached and may be served, with their versions."""
+        return self._pipeline.cached(ids)
 
     def pending(self) -> int:
         """Gets waiting for loads."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Generic, Protocol, TypeVar
 
 from kaa_epr.engine.pure.codec import AppVersionsRequest, GetRequest, KeysGetRequest
@@ -74,6 +75,11 @@ class Landing(Generic[W]):
     reloads: int
     least: int
 
+    @property
+    def oldest_ms(self) -> int:
+        """When the first of the gets arrived; long ago when none is left."""
+        return min((waiter.arrived_ms for waiter in self.waiters), default=LOWEST)
+
     def take(self) -> list[W]:
         """The gets that nobody took yet."""
         taken = list(self.waiters)
@@ -93,6 +99,8 @@ class Park(Generic[W]):
         self._next_load = 1
         self.waiters = 0
         self.bytes = 0
+        self._oldest_ms = 0
+        """No get that waits arrived before this."""
 
     @property
     def queued(self) -> int:
@@ -117,6 +125,7 @@ class Park(Generic[W]):
 
         ``alone``: a running flight will not do.
         """
+        self._oldest_ms = min(self._oldest_ms, waiter.arrived_ms) if self.waiters else waiter.arrived_ms
         self.waiters += 1
         self.bytes += waiter.size
         flights = self._flights.setdefault(endpoint_id, [])
@@ -129,6 +138,7 @@ class Park(Generic[W]):
 
     def park_again(self, endpoint_id: str, landing: Landing[W]) -> None:
         """Parks the gets of a flight that landed in vain; those of a younger queued one come behind."""
+        self._oldest_ms = min(self._oldest_ms, landing.oldest_ms)
         again = landing.take()
         self.waiters += len(again)
         self.bytes += sum(waiter.size for waiter in again)
@@ -194,17 +204,37 @@ class Park(Generic[W]):
         self._keep(endpoint_id, [flight for flight in flights if flight.load != load])
         return self._leave(waiter for flight in failed for waiter in flight.waiters)
 
-    def fail_queued(self, arrived_ms: int | None) -> list[W]:
-        """Gives up queued flights whose first get arrived at or before ``arrived_ms``; with None, all."""
+    def fail_queued(self) -> list[W]:
+        """Gives up every queued flight."""
         failed: list[W] = []
-        for endpoint_id in list(self._queue):
-            flights = self._flights[endpoint_id]
-            if arrived_ms is not None and flights[-1].waiters[0].arrived_ms > arrived_ms:
-                break
-            del self._queue[endpoint_id]
-            self._keep(endpoint_id, flights[:-1])
-            failed += self._leave(flights[-1].waiters)
-        return failed
+        for endpoint_id in self._queue:
+            *running, queued = self._flights[endpoint_id]
+            self._keep(endpoint_id, running)
+            failed += queued.waiters
+        self._queue.clear()
+        return self._leave(failed)
+
+    def fail_overdue(self, arrived_ms: int) -> list[W]:
+        """Gives up the gets that arrived at or before ``arrived_ms``, oldest first, queued or running.
+
+        A queued flight that nobody waits for any more is gone; a running one goes on, for the gets that came
+        later and for the cache.
+        """
+        if not self.waiters or self._oldest_ms > arrived_ms:
+            return []
+        failed: list[tuple[int, str, W]] = []
+        for endpoint_id, flights in list(self._flights.items()):
+            for flight in flights:
+                overdue = [each for each in flight.waiters if each.arrived_ms <= arrived_ms]
+                failed += ((each.arrived_ms, endpoint_id, each) for each in overdue)
+                flight.waiters = [each for each in flight.waiters if each.arrived_ms > arrived_ms]
+            if endpoint_id in self._queue and not flights[-1].waiters:
+                del self._queue[endpoint_id]
+                self._keep(endpoint_id, flights[:-1])
+        left = (flight for flights in self._flights.values() for flight in flights)
+        self._oldest_ms = min((each.arrived_ms for flight in left for each in flight.waiters), default=0)
+        failed.sort(key=itemgetter(0, 1))
+        return self._leave(each for _, _, each in failed)
 
     def cut(self, endpoint_id: str) -> None:
         """An event: running flights answer who waits, and are neither joined nor cached any more."""

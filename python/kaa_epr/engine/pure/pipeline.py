@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kaa_epr.engine.api import Evidence, Kind
@@ -66,6 +66,13 @@ class Pipeline(Serving):
         """Rule 11: some cached endpoints with their versions."""
         chosen = self.cache.sample(count, at) if self.coherence.may_serve else []
         return [(endpoint_id, entry.version) for endpoint_id, entry in chosen]
+
+    def cached(self, ids: Sequence[str]) -> list[tuple[str, int | None]]:
+        """Rule 11: which of ``ids`` are cached and may be served, with their versions."""
+        if not self.coherence.may_serve:
+            return []
+        entries = ((endpoint_id, self.cache.peek(endpoint_id)) for endpoint_id in ids)
+        return [(endpoint_id, entry.version) for endpoint_id, entry in entries if entry is not None]
 
     def land(
         self, endpoint_id: str, landing: Landing[Waiter | Part], document: bytes | None, now: Now
@@ -156,7 +163,7 @@ class Pipeline(Serving):
     def _reload(self, endpoint_id: str, landing: Landing[Waiter | Part], now: Now) -> None:
         """Rule 6: the store returned less than an event told of. Its gets are loaded for again in time."""
         self.counters.add("stale_loads")
-        in_time = now.mono_ms < landing.waiters[0].arrived_ms + self._config.store_timeout_ms
+        in_time = now.mono_ms < landing.oldest_ms + self._config.store_timeout_ms
         if landing.reloads < MAX_RELOADS and in_time and self.store_up:
             self.park.park_again(endpoint_id, landing)
         else:

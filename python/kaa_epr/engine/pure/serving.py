@@ -129,7 +129,7 @@ class Serving:
 
     def flush(self, cause: FlushCause) -> None:
         """A new epoch, counted by its cause."""
-        if cause is FlushCause.OPERATOR:
+        if cause in (FlushCause.OPERATOR, FlushCause.COLLECTION_ENDED):
             self.coherence.floors.clear()
         self.coherence.flushed()
         self.forget_all()

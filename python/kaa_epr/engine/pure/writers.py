@@ -179,10 +179,15 @@ class Writers:
 
     def census(self, mono_ms: int) -> dict[str, int]:
         """The gauges of ``engine/stats.py``."""
-        known = [each for each in self._table.values() if each.state is not _State.LEFT]
+        ages: dict[_State, list[int]] = {state: [] for state in _State}
+        for each in self._table.values():
+            ages[each.state].append(max(mono_ms - each.heard_ms, 0))
+        sound, silent, holes = ages[_State.IN_SEQUENCE], ages[_State.SILENT], ages[_State.HOLE]
         return {
-            "writers": len(known),
-            "writers_silent": sum(each.state is _State.SILENT for each in known),
-            "writers_with_holes": sum(each.state is _State.HOLE for each in known),
-            "heartbeat_age_ms": max((max(mono_ms - each.heard_ms, 0) for each in known), default=0),
+            "writers": len(sound) + len(silent) + len(holes),
+            "writers_silent": len(silent),
+            "writers_with_holes": len(holes),
+            "heartbeat_age_sound_ms": max(sound, default=0),
+            "heartbeat_age_silent_ms": max(silent, default=0),
+            "heartbeat_age_with_holes_ms": max(holes, default=0),
         }

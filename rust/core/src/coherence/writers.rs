@@ -104,8 +104,12 @@ pub struct Census {
     pub silent: usize,
     /// Those of whom numbers are missing.
     pub with_holes: usize,
-    /// How long ago the one heard least lately was heard, in milliseconds.
-    pub age_ms: u64,
+    /// How long ago that one of the others was heard that was heard least lately, in milliseconds.
+    pub sound_ms: u64,
+    /// The same of those that fell silent.
+    pub silent_ms: u64,
+    /// The same of those of whom numbers are missing.
+    pub with_holes_ms: u64,
 }
 
 /// All writers that are known.
@@ -309,9 +313,18 @@ impl Writers {
         let mut census = Census::default();
         for writer in self.table.values().filter(|writer| writer.state != State::Left) {
             census.known += 1;
-            census.silent += usize::from(writer.state == State::Silent);
-            census.with_holes += usize::from(writer.state == State::Hole);
-            census.age_ms = census.age_ms.max(mono_ms.saturating_sub(writer.heard_ms));
+            let oldest_ms = match writer.state {
+                State::Silent => {
+                    census.silent += 1;
+                    &mut census.silent_ms
+                }
+                State::Hole => {
+                    census.with_holes += 1;
+                    &mut census.with_holes_ms
+                }
+                State::InSequence | State::Left => &mut census.sound_ms,
+            };
+            *oldest_ms = (*oldest_ms).max(mono_ms.saturating_sub(writer.heard_ms));
         }
         census
     }

@@ -231,7 +231,7 @@ impl Core {
         self.park.break_with(bugs);
     }
 
-    pub(super) fn gauges(&self) -> [(&'static str, u64); 16] {
+    pub(super) fn gauges(&self) -> [(&'static str, u64); 18] {
         let census = self.coherence.census(self.ticked_ms);
         [
             ("cache_bytes", self.cache.bytes() as u64),
@@ -249,7 +249,9 @@ impl Core {
             ("writers", census.known as u64),
             ("writers_silent", census.silent as u64),
             ("writers_with_holes", census.with_holes as u64),
-            ("heartbeat_age_ms", census.age_ms),
+            ("heartbeat_age_sound_ms", census.sound_ms),
+            ("heartbeat_age_silent_ms", census.silent_ms),
+            ("heartbeat_age_with_holes_ms", census.with_holes_ms),
         ]
     }
 }

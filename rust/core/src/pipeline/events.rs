@@ -16,16 +16,14 @@ use crate::stats::FlushCause;
 pub enum Evidence {
     /// The change stream tells of a change; its event may still be on its way.
     ChangeStream = 0,
-    /// The scrubber found another version in the store; its event may still be on its way.
-    Scrubber = 1,
     /// The scrubber found the same entry still there when it looked again, later than any event takes.
-    Proof = 2,
+    Proof = 1,
 }
 
 impl Evidence {
     /// The evidence with this number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::ChangeStream, Self::Scrubber, Self::Proof]
+        [Self::ChangeStream, Self::Proof]
             .into_iter()
             .find(|evidence| *evidence as u8 == number)
     }
@@ -105,7 +103,7 @@ impl Core {
             let count = &mut self.stats.count;
             match evidence {
                 Evidence::Proof => count.stale_proven += 1,
-                Evidence::ChangeStream | Evidence::Scrubber => count.stale_suspected += 1,
+                Evidence::ChangeStream => count.stale_suspected += 1,
             }
         }
         self.cut(id);
@@ -126,6 +124,18 @@ impl Core {
             .sample(count.min(MAX_SAMPLE), at, self.coherence.epoch());
         entries
             .map(|entry| (entry.id().to_owned(), entry.version()))
+            .collect()
+    }
+
+    /// Rule 11: which of `ids` are cached and may be served, with their versions.
+    pub(super) fn cached(&self, ids: Vec<String>) -> Vec<(String, Option<i64>)> {
+        if !self.coherence.may_serve() {
+            return Vec::new();
+        }
+        let epoch = self.coherence.epoch();
+        let version = |id: &str| self.cache.peek(id, epoch).map(Entry::version);
+        ids.into_iter()
+            .filter_map(|id| version(&id).map(|version| (id, version)))
             .collect()
     }
 

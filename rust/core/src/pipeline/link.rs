@@ -37,7 +37,8 @@ impl Core {
     pub(super) fn store_up(&mut self, up: bool, now: Now) {
         self.store_up = up;
         if !up {
-            self.fail_queued(u64::MAX, now);
+            let waiters = self.park.fail_queued();
+            self.answer_all(waiters, Outcome::Failed(Failure::STORE), now);
         }
     }
 
@@ -45,15 +46,11 @@ impl Core {
         self.ticked_ms = now.mono_ms;
         self.notice_silence(now);
         if let Some(oldest) = now.mono_ms.checked_sub(self.config.store_timeout_ms) {
-            self.fail_queued(oldest, now);
+            let waiters = self.park.fail_overdue(oldest);
+            self.answer_all(waiters, Outcome::Failed(Failure::STORE), now);
         }
         self.output.tick(now.wall_ms, now.mono_ms);
         self.count_dropped();
-    }
-
-    fn fail_queued(&mut self, arrived_ms: u64, now: Now) {
-        let waiters = self.park.fail_queued(arrived_ms);
-        self.answer_all(waiters, Outcome::Failed(Failure::STORE), now);
     }
 
     /// Rule 5: before anything is served, writers that fell silent are found so.
@@ -67,7 +64,7 @@ impl Core {
     }
 
     pub(super) fn flush(&mut self, cause: FlushCause) {
-        if cause == FlushCause::Operator {
+        if matches!(cause, FlushCause::Operator | FlushCause::CollectionEnded) {
             self.coherence.forget_floors();
         }
         self.coherence.new_epoch();

@@ -147,8 +147,9 @@ impl Core {
     /// Rule 6: the store returned less than an event told of. Its gets are loaded for again while there is time.
     fn reload(&mut self, id: &str, landing: &mut Landing, now: Now) {
         self.stats.count.stale_loads += 1;
-        let arrived_ms = landing.waiters.first().map_or(0, |waiter| waiter.arrived_ms);
-        let in_time = now.mono_ms < arrived_ms.saturating_add(self.config.store_timeout_ms);
+        let oldest_ms = landing.waiters.iter().map(|waiter| waiter.arrived_ms).min();
+        let in_time = oldest_ms
+            .is_some_and(|oldest_ms| now.mono_ms < oldest_ms.saturating_add(self.config.store_timeout_ms));
         if landing.reloads < MAX_RELOADS && in_time && self.store_up {
             self.park.park_again(id, landing.take());
         } else {

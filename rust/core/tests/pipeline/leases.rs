@@ -162,6 +162,7 @@ fn every_flush_empties_the_cache_and_voids_what_runs() {
         FlushCause::StorePrimaryChanged,
         FlushCause::Operator,
         FlushCause::WitnessLost,
+        FlushCause::CollectionEnded,
     ] {
         let mut responder = started(config());
         fill(&mut responder, "a", 1, 0);

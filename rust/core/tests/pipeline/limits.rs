@@ -40,6 +40,22 @@ fn flights_that_no_load_takes_are_given_up_in_time() {
 }
 
 #[test]
+fn the_queue_and_the_load_take_no_longer_together() {
+    let mut responder = started(config());
+    ask(&mut responder, "1", &get("c", "a"), 0);
+    let load = begin(&mut responder, &["a"], STORE_TIMEOUT - 1);
+    ask(&mut responder, "2", &get("c", "a"), STORE_TIMEOUT - 1);
+    responder.tick(at(STORE_TIMEOUT));
+    assert_eq!(outcome(&mut responder), [("1".to_owned(), 503, None)]);
+    responder.tick(at(2 * STORE_TIMEOUT - 1));
+    assert_eq!(outcome(&mut responder), [("2".to_owned(), 503, None)]);
+    assert_eq!(responder.pending(), 0);
+    end(&mut responder, load, &[stored("a", 1, "x")], 2 * STORE_TIMEOUT);
+    ask(&mut responder, "3", &get("c", "a"), 2 * STORE_TIMEOUT);
+    assert_eq!(outcome(&mut responder), [("3".to_owned(), 200, Some(1))]);
+}
+
+#[test]
 fn answers_without_a_connection_are_held_in_bounds_and_in_time() {
     let mut responder = started(config());
     fill(&mut responder, "a", 1, 0);

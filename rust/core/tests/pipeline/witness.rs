@@ -43,7 +43,7 @@ fn a_witness_voids_running_loads_and_marks() {
     let load = begin(&mut responder, &["a"], 5_000);
     end(&mut responder, load, &[], 5_000);
     assert!(
-        responder.invalidate("a", Some(1), Evidence::Scrubber, at(5_000)),
+        responder.invalidate("a", Some(1), Evidence::ChangeStream, at(5_000)),
         "the mark was stale"
     );
 }
@@ -62,6 +62,8 @@ fn samples_are_of_this_epoch_and_bounded() {
         .collect();
     assert_eq!(all, expected);
     assert_eq!(responder.sample(3, u64::MAX).len(), 3);
+    let asked = || vec!["e-3".to_owned(), "none".to_owned()];
+    assert_eq!(responder.cached(asked()), [("e-3".to_owned(), Some(3))]);
     responder.flush(kaa_epr_core::stats::FlushCause::Operator);
-    assert!(responder.sample(100, 0).is_empty());
+    assert!(responder.sample(100, 0).is_empty() && responder.cached(asked()).is_empty());
 }

@@ -131,7 +131,8 @@ fn silence_flushes_once_before_anything_is_served() {
     }
     assert_eq!(responder.stats().count.flushes_heartbeat, 1);
     assert_eq!(gauge(&responder, "writers_silent"), 1);
-    assert_eq!(gauge(&responder, "heartbeat_age_ms"), 3 * SILENCE);
+    assert_eq!(gauge(&responder, "heartbeat_age_silent_ms"), 3 * SILENCE);
+    assert_eq!(gauge(&responder, "heartbeat_age_sound_ms"), 0);
     heartbeat(&mut responder, "w", 5, 4 * SILENCE);
     assert!(coherent(&responder) && !cached(&mut responder, "a", 4 * SILENCE));
     assert!(cached(&mut responder, "a", 4 * SILENCE));
