@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 import kaa_epr
+from kaa_epr.backoff import jittered
 from kaa_epr.changes.applications import Applications
 from kaa_epr.changes.batch import Parts, PipelineLimits
 from kaa_epr.changes.budget import Budget
@@ -30,7 +31,6 @@ from kaa_epr.store.errors import StoreError, StoreTimeout, StoreUnavailable
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
 from kaa_epr.wire.bridge import Bridge
-from kaa_epr.wire.options import jittered
 from kaa_epr.wire.outlet import SessionOutlet
 from kaa_epr.wire.services_api import EndpointStats
 from kaa_epr.wire.session import Session

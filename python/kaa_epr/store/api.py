@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from pymongo import InsertOne, UpdateOne
 
 from kaa_epr.config.mongo import MongoFields
+from kaa_epr.store.change_stream import ChangeCursor, Position
 
 MAX_IDS: Final = 3_500
 """Most ids of one load: so many ids of 4 KiB (the engine's ceiling) still fit into one 16 MiB command."""
@@ -82,6 +83,18 @@ class Store(Protocol):
 
     def on_primary_changed(self, callback: Callable[[], None]) -> None:
         """Sets what is called on the loop's thread when another primary, or a new term of one, is seen."""
+
+    # --- the second witness ---------------------------------------------------------------------------------
+    async def watch(self, after: Position | None, time_limit: float) -> ChangeCursor:
+        """The change stream of the collection, from ``after`` on, or from now on.
+
+        From now on: what a load that begins later returns, or a later change of it is in the stream. Raises
+        ``ChangeStreamLost`` when it cannot go on at ``after``, ``ChangeStreamUnsupported`` on a deployment
+        without change streams, else as ``load`` does.
+        """
+
+    async def versions(self, ids: Sequence[str], time_limit: float) -> dict[str, int | None]:
+        """Versions of the endpoints that exist (None: it has no integer for one); read as ``load`` does."""
 
     async def close(self) -> None:
         """Closes all connections; unfinished operations fail."""

@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import bson
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.store.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome
+from kaa_epr.store.change_stream import LENIENT, ChangeStreams, version_of
 from kaa_epr.store.endpoints import EndpointQueries
 from kaa_epr.store.errors import ForeignCollection
 from kaa_epr.store.tasks import TaskQueries
@@ -20,7 +22,7 @@ _NO_ENDPOINT: Final = "!"
 """Not a legal endpoint ID, so a load of it is as cheap as a load can be."""
 
 
-class MongoStore(EndpointQueries, TaskQueries):
+class MongoStore(EndpointQueries, TaskQueries, ChangeStreams):
     """A ``kaa_epr.store.register_api.RegisterStore``; the methods are described there and in its base."""
 
     def __init__(self, mongo: MongoSettings, store: StoreSettings) -> None:
@@ -37,6 +39,15 @@ class MongoStore(EndpointQueries, TaskQueries):
     async def ping(self, time_limit: float) -> None:
         """Proves that loads work."""
         await self._bounded(self._find([_NO_ENDPOINT], self._mapped, time_limit), "probe", time_limit)
+
+    async def versions(self, ids: Sequence[str], time_limit: float) -> dict[str, int | None]:
+        """The versions of those that exist and are no tombstones."""
+        f = self.fields
+        projection = {f.id: 1, f.version: 1, f.deleted_at: 1} | ({} if f.id == "_id" else {"_id": 0})
+        batches = await self._bounded(self._find(ids, projection, time_limit), "compare", time_limit)
+        found = (document for batch in batches for document in bson.decode_all(batch, LENIENT))
+        alive = (document for document in found if document.get(f.deleted_at) is None)
+        return {document[f.id]: version_of(document.get(f.version)) for document in alive}
 
     async def _find(
         self, ids: Sequence[str], projection: Mapping[str, int], time_limit: float

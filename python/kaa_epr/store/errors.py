@@ -84,6 +84,37 @@ class ForeignCollection(StoreError):
         )
 
 
+class ChangeStreamLost(StoreError):
+    """A change stream cannot go on where it was; changes may have been missed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def message(self) -> str:
+        """Why."""
+        return f"the change stream is lost: {self.reason}"
+
+
+class CollectionEnded(ChangeStreamLost):
+    """The collection was dropped or renamed."""
+
+    def __init__(self) -> None:
+        super().__init__("the collection was dropped or renamed")
+        self.args = ()
+
+
+class ChangeStreamUnsupported(StoreError):
+    """The deployment has no change streams."""
+
+    def message(self) -> str:
+        """What to do."""
+        return (
+            "MongoDB offers change streams on replica sets and sharded clusters only: make mongod a replica "
+            "set (one member will do), or set invalidation.change_stream to false"
+        )
+
+
 def from_driver(error: PyMongoError | BSONError, operation: str, seconds: float) -> StoreError:
     """The store's error for a driver's.
 

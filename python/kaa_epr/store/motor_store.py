@@ -22,6 +22,9 @@ class MotorStore(MongoStore):
     def _open(self, uri: str, options: Mapping[str, Any]) -> Any:
         return AsyncIOMotorClient(uri, **options)
 
+    async def _session(self) -> Any:
+        return await self._client.start_session(causal_consistency=False)
+
     async def _close(self) -> None:
         # Closing tells the server that the sessions ended, and blocks on that.
         await asyncio.to_thread(self._client.close)

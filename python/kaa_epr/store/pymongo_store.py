@@ -21,5 +21,8 @@ class PymongoStore(MongoStore):
     def _open(self, uri: str, options: Mapping[str, Any]) -> Any:
         return AsyncMongoClient[dict[str, Any]](uri, **options)
 
+    async def _session(self) -> Any:
+        return self._client.start_session(causal_consistency=False)
+
     async def _close(self) -> None:
         await self._client.close()

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from nats import errors as nats_errors
 
+from kaa_epr.backoff import jittered
 from kaa_epr.config.nats import NatsSettings
 from kaa_epr.engine.api import Engine
 from kaa_epr.log import Repeats, get_logger
@@ -20,7 +21,7 @@ from kaa_epr.metrics import LinkStats
 from kaa_epr.wire.bridge import Bridge
 from kaa_epr.wire.flushing import FLUSH_TIMEOUT
 from kaa_epr.wire.liveness import Liveness
-from kaa_epr.wire.options import jittered, unless, wait_or
+from kaa_epr.wire.options import unless, wait_or
 from kaa_epr.wire.protocol import Hooks
 from kaa_epr.wire.session import Session
 from kaa_epr.wire.subscriptions import Subjects

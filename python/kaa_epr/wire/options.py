@@ -10,6 +10,7 @@ from typing import Any
 
 from nats.aio.client import Server
 
+from kaa_epr.backoff import jittered
 from kaa_epr.config.nats import NatsSettings
 
 NATS_PY_PING_INTERVAL = 30
@@ -66,12 +67,6 @@ def tls_context(settings: NatsSettings) -> ssl.SSLContext:
     if tls.cert_file is not None and tls.key_file is not None:
         context.load_cert_chain(str(tls.cert_file), str(tls.key_file))
     return context
-
-
-def jittered(base: float, ceiling: float, attempt: int) -> float:
-    """Seconds to wait before attempt number ``attempt`` (from 1): doubling, half of it random."""
-    span = min(ceiling, base * 2.0 ** min(attempt - 1, 16))
-    return span * (0.5 + random.random() / 2)  # noqa: S311 spreads replicas, guards nothing
 
 
 def backoff(base: float, ceiling: float) -> Callable[[list[Server], dict[str, Any]], tuple[Server, float]]:

@@ -10,12 +10,13 @@ from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from kaa_epr.backoff import jittered
 from kaa_epr.config.nats import NatsSettings
 from kaa_epr.engine.api import Kind
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.wire import internals
 from kaa_epr.wire.flushing import confirmed_flush
-from kaa_epr.wire.options import connect_options, jittered, wait_or
+from kaa_epr.wire.options import connect_options, wait_or
 
 _log = get_logger(__name__)
 
