@@ -70,6 +70,37 @@ class StoreStats:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessStats:
+    """What the change stream's reader and the scrubber count."""
+
+    stream_off: bool = True
+    """No change stream was asked for."""
+    stream_opening: bool = False
+    """It is not open, and tried again and again."""
+    stream_open: bool = False
+    changes: int = 0
+    """Changes it told of."""
+    resumes: int = 0
+    """Times it went on where it was after an interruption."""
+    restarts: int = 0
+    """Times it could not and began anew, the cache dropped."""
+    behind_seconds: int = 0
+    """How old the last change was by MongoDB's clock when it came."""
+    answer_age_ms: int = 0
+    """Since MongoDB last answered."""
+    scrub_same: int = 0
+    """Entries found as the store has them."""
+    scrub_incomparable: int = 0
+    """Neither entry nor document has a version."""
+    scrub_suspected: int = 0
+    """Entries that differ; to be looked at again."""
+    scrub_cleared: int = 0
+    """Of these, gone or right when looked at again."""
+    scrub_proven: int = 0
+    """Of these, still there and still different: dropped."""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildInfo:
     """What runs; the labels of ``kaa_epr_build_info``."""
 
@@ -102,12 +133,14 @@ class Metrics(Collector):
         engine: Callable[[], Stats],
         link: Callable[[], LinkStats],
         store: Callable[[], StoreStats],
+        witness: Callable[[], WitnessStats],
         worker: int = 0,
     ) -> None:
         self._build = build
         self._engine = engine
         self._link = link
         self._store = store
+        self._witness = witness
         self._worker = str(worker)
         self._own = {
             "chunk_seconds": _Buckets(CHUNK_SECONDS_BUCKETS),
@@ -141,6 +174,7 @@ class Metrics(Collector):
             "engine": self._engine(),
             "link": asdict(self._link()),
             "store": asdict(self._store()),
+            "witness": asdict(self._witness()),
         }
         yield self._build_info()
         for row in TABLE:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "histogram"]
-Source = Literal["engine", "link", "store", "own", "observer"]
-"""Where a number is counted: the engine's ``stats()``, ``LinkStats``, ``StoreStats``, ``Metrics`` itself, or
-an observer's ``Counts``."""
+Source = Literal["engine", "link", "store", "witness", "own", "observer"]
+"""Where a number is counted: the engine's ``stats()``, ``LinkStats``, ``StoreStats``, ``WitnessStats``,
+``Metrics`` itself, or an observer's ``Counts``."""
 
 BUILD_INFO: Final = "kaa_epr_build_info"
 BUILD_INFO_HELP: Final = "Always 1; the labels say what runs."
@@ -36,8 +36,10 @@ def _one(name: str, kind: Kind, source: Source, key: str, text: str) -> Row:
     return Row(f"kaa_epr_{name}", kind, source, {"": key}, text)
 
 
-def _many(name: str, kind: Kind, label: str, samples: Mapping[str, str], text: str) -> Row:
-    return Row(f"kaa_epr_{name}", kind, "engine", samples, text, label)
+def _many(
+    name: str, kind: Kind, label: str, samples: Mapping[str, str], text: str, source: Source = "engine"
+) -> Row:
+    return Row(f"kaa_epr_{name}", kind, source, samples, text, label)
 
 
 TABLE: Final = (
@@ -137,6 +139,7 @@ TABLE: Final = (
             "heartbeat": "flushes_heartbeat",
             "hole": "flushes_hole",
             "witness_lost": "flushes_witness_lost",
+            "collection_ended": "flushes_collection_ended",
         },
         "Times the whole cache was dropped, by cause.",
     ),
@@ -159,12 +162,16 @@ TABLE: Final = (
         {"known": "writers", "silent": "writers_silent", "with_holes": "writers_with_holes"},
         "Writers of numbered events: all that are known, and of these who is silent or has lost events.",
     ),
-    _one(
+    _many(
         "heartbeat_age_milliseconds",
         "gauge",
-        "engine",
-        "heartbeat_age_ms",
-        "Time since the writer heard least lately was heard.",
+        "state",
+        {
+            "sound": "heartbeat_age_sound_ms",
+            "silent": "heartbeat_age_silent_ms",
+            "with_holes": "heartbeat_age_with_holes_ms",
+        },
+        "Time since the writer heard least lately of those in a state was heard; 0 when there is none.",
     ),
     _one(
         "floors", "gauge", "engine", "floors", "Endpoints whose loads must be of a certain version at least."
@@ -175,7 +182,8 @@ TABLE: Final = (
         "counter",
         "certainty",
         {"suspected": "stale_suspected", "proven": "stale_proven"},
-        "Entries older than the store: when first looked at, and still when looked at again.",
+        "Entries dropped because the store had something newer: by the change stream, while their events may "
+        "have been on the way; by the scrubber, when no event had come in time.",
     ),
     _one(
         "epoch",
@@ -217,6 +225,58 @@ TABLE: Final = (
     _one("store_trips", "counter", "store", "trips", "Times the store was declared down."),
     _one("store_probes", "counter", "store", "probes", "Times a store that was down was probed."),
     _one("store_abandoned_loads", "gauge", "store", "abandoned_loads", "Loads given up and not yet ended."),
+    _many(
+        "change_stream",
+        "gauge",
+        "state",
+        {"off": "stream_off", "opening": "stream_opening", "open": "stream_open"},
+        "1 for the state that the change stream is in; off: not asked for.",
+        "witness",
+    ),
+    _one("change_stream_changes", "counter", "witness", "changes", "Changes that the change stream told of."),
+    _one(
+        "change_stream_resumes",
+        "counter",
+        "witness",
+        "resumes",
+        "Times the change stream went on where it had been interrupted.",
+    ),
+    _one(
+        "change_stream_restarts",
+        "counter",
+        "witness",
+        "restarts",
+        "Times the change stream could not go on and began anew, the cache dropped.",
+    ),
+    _one(
+        "change_stream_behind_seconds",
+        "gauge",
+        "witness",
+        "behind_seconds",
+        "Age of the last change by MongoDB's clock when it was told of; 0 when there was none.",
+    ),
+    _one(
+        "change_stream_answer_age_milliseconds",
+        "gauge",
+        "witness",
+        "answer_age_ms",
+        "Time since MongoDB last answered the change stream, which it does about twice a second.",
+    ),
+    _many(
+        "scrubbed_entries",
+        "counter",
+        "outcome",
+        {
+            "same": "scrub_same",
+            "incomparable": "scrub_incomparable",
+            "suspected": "scrub_suspected",
+            "cleared": "scrub_cleared",
+            "proven": "scrub_proven",
+        },
+        "Cached entries compared with the store: equal, without versions to compare, different (and looked "
+        "at again); of the latter, gone or right by then, or proven stale and dropped.",
+        "witness",
+    ),
 )
 
 

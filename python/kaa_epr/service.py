@@ -17,7 +17,7 @@ import kaa_epr
 from kaa_epr.config.engine import engine_config
 from kaa_epr.config.settings import Settings
 from kaa_epr.engine import select
-from kaa_epr.engine.api import Engine
+from kaa_epr.engine.api import Engine, FlushCause
 from kaa_epr.fill.loader import Loader
 from kaa_epr.log import get_logger
 from kaa_epr.management.app import create_app
@@ -39,6 +39,7 @@ from kaa_epr.wire.services_api import (
     service_name,
 )
 from kaa_epr.wire.session import Session
+from kaa_epr.witness import Witness
 
 _log = get_logger(__name__)
 
@@ -74,11 +75,13 @@ class Service:
         self.engine: Engine = select(settings.engine, engine_config(settings, hash_seed=secrets.randbits(64)))
         self.health = Health()
         self.store = open_store(settings.mongo, settings.store)
+        self.witness = Witness(self.engine, self.store, settings, lambda: self.loader.stats().up)
         self.metrics = Metrics(
             build=BuildInfo(kaa_epr.__version__, self.engine.name, self.store.driver),
             engine=self.engine.stats,
             link=self._link_stats,
             store=self._store_stats,
+            witness=self.witness.stats,
             worker=worker,
         )
         self.loader = Loader(
@@ -112,7 +115,7 @@ class Service:
         self._bugs: asyncio.TimerHandle | None = None
         self._add_checks()
 
-    # Parts that know each other only by these three: loader, link and metrics.
+    # Parts that know each other only by these: loader, link, witness and metrics.
     def _write(self, out: bytes) -> None:
         self.link.write(out)
 
@@ -145,6 +148,8 @@ class Service:
             lambda: None if self.loader.stats().up else "MongoDB does not answer, only cached endpoints are",
             required=False,
         )
+        if (reader := self.witness.reader) is not None:
+            self.health.add("change_stream", lambda: reader.problem, required=False)
         if (register := self.register) is not None:
             self.health.add("register", lambda: register.problem, required=False)
 
@@ -156,12 +161,13 @@ class Service:
         if self.register is not None:
             await self.register.start()
         self.loader.start()
+        self.witness.start()
         self.link.start()
         self._look_for_bugs()
 
     async def _start_management(self) -> None:
         management = self.settings.management
-        app = create_app(self.health, self.metrics.render, self.info)
+        app = create_app(self.health, self.metrics.render, self.info, self.flush)
         self._management = ManagementServer(app, host=management.host, port=management.port_of(self.worker))
         await self._management.start()
 
@@ -209,6 +215,11 @@ class Service:
         await self.link.reload(settings.nats)
         _log.info("reloaded")
 
+    def flush(self) -> None:
+        """Drops the cache and the floors of versions, as an operator asks for after MongoDB was set back."""
+        self.engine.flush(FlushCause.OPERATOR)
+        _log.warning("the cache is dropped at the operator's request")
+
     # --- what is told of it ---------------------------------------------------------------------------------
     def info(self) -> Mapping[str, Any]:
         """The body of ``/info``."""
@@ -223,6 +234,7 @@ class Service:
             "mongo_driver": self.store.driver,
             "python": platform.python_version(),
             "link": asdict(link),
+            "change_stream": self.witness.stream_state,
         }
 
     def _srv_metadata(self) -> dict[str, str]:
@@ -231,6 +243,7 @@ class Service:
             "engine": self.engine.name,
             "fast_path": "in use" if link.fast_path else f"not in use: {link.fast_path_reason}",
             "replica": self.replica_id,
+            "change_stream": self.witness.stream_state,
         }
 
     def _endpoint_stats(self) -> Mapping[str, EndpointStats]:
@@ -257,6 +270,7 @@ class Service:
         if not await self.loader.drain(self.settings.service.drain_timeout):
             _log.warning("drain timed out, waiting gets are answered 503", waiting=self.engine.pending())
         await self.loader.stop()
+        await self.witness.stop()
         await self.link.close()
         await self.store.close()
         if self._bugs is not None:

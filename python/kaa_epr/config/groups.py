@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from kaa_epr.config.types import (
-    Conflict,
     Count,
     Group,
     Originators,
     Port,
+    Rate,
     Seconds,
     SecondsOrZero,
     Size,
@@ -100,9 +100,6 @@ class ResponderSettings(Group):
     )
 
 
-# Settings of parts that are not there yet may only be false: accepting true would promise what nobody keeps.
-
-
 class InvalidationSettings(Group):
     """Which events invalidate, and what else does."""
 
@@ -115,12 +112,13 @@ class InvalidationSettings(Group):
         "not have waited for the majority).",
     )
     change_stream: bool = Field(
-        False, description="Whether a MongoDB change stream invalidates as well; not available yet."
+        False,
+        description="Whether a MongoDB change stream invalidates as well; it also tells of writers that "
+        "publish no events. Needs a replica set.",
     )
-
-    def _conflicts(self) -> Iterator[Conflict]:
-        if self.change_stream:
-            yield Conflict("change_stream", "false: change streams are not available yet")
+    scrub_per_second: Rate = Field(
+        5, description="How many random cached endpoints are compared with MongoDB each second; 0: none."
+    )
 
 
 class CoherenceSettings(Group):

@@ -61,6 +61,8 @@ class Settings(Group):
             yield Conflict("management.port", "a port that leaves room for one port per worker")
         if self.workers > 1 and self.service.replica_id is not None:
             yield Conflict("service.replica_id", "no fixed replica ID with several workers")
+        if self.invalidation.change_stream and self.mongo.max_pool_size < 2:
+            yield Conflict("mongo.max_pool_size", "2 or more, since the change stream keeps a connection")
 
     @property
     def queue_group(self) -> str:

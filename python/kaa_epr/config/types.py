@@ -140,6 +140,8 @@ def _expand_home(path: Path) -> Path:
 
 
 Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=2**31 - 1)]
+Rate = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=1000)]
+"""Times a second; 0: never. At most what one call of the engine's ``sample`` gives."""
 Port = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=65_535)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, le=2**46)]
 Seconds = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0.001, le=31_536_000, allow_inf_nan=False)]

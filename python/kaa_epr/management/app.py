@@ -1,7 +1,7 @@
 """The routes of the management server.
 
 ``/health/live``: the event loop turns. ``/health/ready`` and ``/health`` (Kaa's): 200 when ready, else 503,
-with reasons. ``/metrics``: Prometheus text. ``/info``: what runs.
+with reasons. ``/metrics``: Prometheus text. ``/info``: what runs. ``POST /flush``: drops the cache.
 """
 
 from __future__ import annotations
@@ -23,10 +23,29 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosni
 
 
 def create_app(
-    health: Health, metrics: Callable[[], bytes], info: Callable[[], Mapping[str, Any]]
+    health: Health,
+    metrics: Callable[[], bytes],
+    info: Callable[[], Mapping[str, Any]],
+    flush: Callable[[], None] | None = None,
 ) -> Starlette:
-    """The ASGI application. ``metrics`` renders Prometheus text, ``info`` gives JSON-able facts."""
+    """The ASGI application.
 
+    ``metrics`` renders Prometheus text, ``info`` gives JSON-able facts, ``flush`` drops the cache.
+    """
+
+    async def show_metrics(_request: Request) -> Response:
+        return Response(metrics(), headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
+
+    async def show_info(_request: Request) -> Response:
+        return JSONResponse(dict(info()), headers=_HEADERS)
+
+    routes = [*_health_routes(health), Route("/metrics", show_metrics), Route("/info", show_info)]
+    if flush is not None:
+        routes.append(_flush_route(flush))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _fail})
+
+
+def _health_routes(health: Health) -> list[Route]:
     async def live(_request: Request) -> Response:
         return JSONResponse({"status": "UP"}, headers=_HEADERS)
 
@@ -35,22 +54,18 @@ def create_app(
         status = HTTPStatus.OK if report.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse(report.as_json(), status, headers=_HEADERS)
 
-    async def show_metrics(_request: Request) -> Response:
-        return Response(metrics(), headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
+    return [Route("/health/live", live), Route("/health/ready", ready), Route("/health", ready)]
 
-    async def show_info(_request: Request) -> Response:
-        return JSONResponse(dict(info()), headers=_HEADERS)
 
-    return Starlette(
-        routes=[
-            Route("/health/live", live),
-            Route("/health/ready", ready),
-            Route("/health", ready),
-            Route("/metrics", show_metrics),
-            Route("/info", show_info),
-        ],
-        exception_handlers={HTTPException: _refuse, Exception: _fail},
-    )
+def _flush_route(flush: Callable[[], None]) -> Route:
+    async def drop_cache(request: Request) -> Response:
+        if "origin" in request.headers:
+            # Only browsers send one: a page somewhere must not reach what listens on its reader's loopback.
+            raise HTTPException(HTTPStatus.FORBIDDEN, "not for web pages")
+        flush()
+        return JSONResponse({"status": "flushed"}, headers=_HEADERS)
+
+    return Route("/flush", drop_cache, methods=["POST"])
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:

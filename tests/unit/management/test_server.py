@@ -28,6 +28,7 @@ class _Service:
     """What the server asks; tests change it."""
 
     def __init__(self) -> None:
+        self.flushes = 0
         self.store: str | None = None
         self.link: str | None = None
         self.health = Health()
@@ -37,6 +38,9 @@ class _Service:
 
     def metrics(self) -> bytes:
         return b"kaa_epr_requests_total 5\n"
+
+    def flush(self) -> None:
+        self.flushes += 1
 
     def info(self) -> Mapping[str, Any]:
         return {"version": "1.2.3", "engine": "rust", "fastPath": {"inUse": False, "reason": "WebSocket"}}
@@ -49,7 +53,7 @@ def service() -> _Service:
 
 @pytest.fixture
 async def management(service: _Service) -> AsyncIterator[ManagementServer]:
-    app = create_app(service.health, service.metrics, service.info)
+    app = create_app(service.health, service.metrics, service.info, service.flush)
     server = ManagementServer(app, host="127.0.0.1", port=0)
     await server.start()
     yield server
@@ -72,6 +76,18 @@ async def test_live(client: httpx.AsyncClient, service: _Service) -> None:
     service.link = "reconnecting"
     response = await client.get("/health/live")
     assert (response.status_code, response.json()) == (200, {"status": "UP"})
+
+
+async def test_an_operator_flushes_and_a_web_page_does_not(
+    client: httpx.AsyncClient, service: _Service
+) -> None:
+    assert (await client.get("/flush")).status_code == 405
+    refused = await client.post("/flush", headers={"Origin": "https://example.org"})
+    assert (refused.status_code, refused.json()) == (403, {"message": "not for web pages"})
+    assert service.flushes == 0
+    response = await client.post("/flush")
+    assert (response.status_code, response.json()) == (200, {"status": "flushed"})
+    assert service.flushes == 1
 
 
 @pytest.mark.parametrize("path", ["/health/ready", "/health"])
@@ -146,7 +162,7 @@ async def test_a_bug_tells_the_caller_nothing(client: httpx.AsyncClient, service
 async def test_an_address_in_use_is_reported(management: ManagementServer, service: _Service) -> None:
     port = urlsplit(management.url).port
     assert port is not None
-    app = create_app(service.health, service.metrics, service.info)
+    app = create_app(service.health, service.metrics, service.info, service.flush)
     with pytest.raises(ManagementAddressError) as caught:
         await ManagementServer(app, host="127.0.0.1", port=port).start()
     assert str(caught.value) == (
@@ -156,19 +172,19 @@ async def test_an_address_in_use_is_reported(management: ManagementServer, servi
 
 
 async def test_an_address_of_another_machine_is_reported(service: _Service) -> None:
-    app = create_app(service.health, service.metrics, service.info)
+    app = create_app(service.health, service.metrics, service.info, service.flush)
     with pytest.raises(ManagementAddressError, match="Cannot assign requested address"):
         await ManagementServer(app, host="192.0.2.1", port=0).start()
 
 
 async def test_what_is_no_host_name_is_reported(service: _Service) -> None:
-    app = create_app(service.health, service.metrics, service.info)
+    app = create_app(service.health, service.metrics, service.info, service.flush)
     with pytest.raises(ManagementAddressError, match=r"cannot listen on a\.\.b, port 0: not a host name"):
         await ManagementServer(app, host="a..b", port=0).start()
 
 
 async def test_any_address_is_shown_as_one_that_can_be_reached(service: _Service) -> None:
-    app = create_app(service.health, service.metrics, service.info)
+    app = create_app(service.health, service.metrics, service.info, service.flush)
     server = ManagementServer(app, host="0.0.0.0", port=0)
     await server.start()
     try:
@@ -183,7 +199,7 @@ async def test_ipv6(service: _Service) -> None:
             probe.bind(("::1", 0))
         except OSError:
             pytest.skip("no IPv6 on this machine")
-    app = create_app(service.health, service.metrics, service.info)
+    app = create_app(service.health, service.metrics, service.info, service.flush)
     server = ManagementServer(app, host="::1", port=0)
     await server.start()
     try:
@@ -194,7 +210,7 @@ async def test_ipv6(service: _Service) -> None:
 
 
 async def test_after_stop_nobody_listens_and_idle_connections_are_closed(service: _Service) -> None:
-    app = create_app(service.health, service.metrics, service.info)
+    app = create_app(service.health, service.metrics, service.info, service.flush)
     server = ManagementServer(app, host="127.0.0.1", port=0)
     await server.start()
     reader, writer = await _connect(server)
@@ -212,7 +228,9 @@ async def test_after_stop_nobody_listens_and_idle_connections_are_closed(service
 
 
 async def test_a_stop_without_a_start_does_nothing(service: _Service) -> None:
-    server = ManagementServer(create_app(service.health, service.metrics, service.info), host="x", port=0)
+    server = ManagementServer(
+        create_app(service.health, service.metrics, service.info, service.flush), host="x", port=0
+    )
     await server.stop()
     with pytest.raises(RuntimeError, match="has not been started"):
         _ = server.url

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kaa_epr.engine import stats as names
 from kaa_epr.engine.api import EngineConfig
 from kaa_epr.engine.pure import PureEngine
-from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats
+from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats, WitnessStats
 from kaa_epr.metrics_table import BUILD_INFO, TABLE, markdown
 
 GOLDEN = Path(__file__).with_name("golden.txt")
@@ -34,6 +34,7 @@ def _metrics(statistics: Stats | None = None) -> Metrics:
         engine=lambda: given,
         link=lambda: LinkStats(True, True, True, 2, 1, 300, 40),
         store=lambda: StoreStats(True, 5, 6, 7),
+        witness=lambda: WitnessStats(False, False, True, *range(11, 21)),
         worker=4,
     )
 

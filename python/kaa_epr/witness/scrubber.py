@@ -1,0 +1,148 @@
+"""Compares a few random cached entries a second with the store.
+
+An entry that differs is *suspected*: the event that will drop it may be on its way. It stays cached, since
+dropping it would hide what is looked for, and is looked at again later than any event takes. If the same
+entry is still there and still differs, it is *proven* stale: no event came. It is dropped and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from kaa_epr import clock
+from kaa_epr.backoff import jittered
+from kaa_epr.engine.api import Engine, Evidence
+from kaa_epr.log import Repeats, get_logger
+from kaa_epr.store import Store, StoreError
+from kaa_epr.witness.lasting import Lasting
+
+_log: Final = get_logger(__name__)
+
+LONGEST_ROUND_SECONDS: Final = 4 / 3
+"""Rounds take from half of this to this: a second on average."""
+EVENT_SECONDS: Final = 5.0
+"""Later than any event takes: a lost one is noticed after 1.5 s (rule 5), and the cache flushed."""
+MAX_SUSPECTS: Final = 1024
+"""Entries to be looked at again; while there are so many, no others are looked at."""
+
+
+class Finding(Enum):
+    """What the comparison of an entry with the store came to."""
+
+    SAME = auto()
+    DIFFERENT = auto()
+    INCOMPARABLE = auto()
+    """Neither has a version."""
+
+
+class Suspect(NamedTuple):
+    """An entry that differed."""
+
+    version: int | None
+    """As it was cached."""
+    due_ms: int
+    """When to look again."""
+
+
+class Scrubber:
+    """One background task. Everything runs on the event loop's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        per_second: int,
+        time_limit: float,
+        *,
+        store_up: Callable[[], bool],
+        event_seconds: float = EVENT_SECONDS,
+    ) -> None:
+        """``time_limit`` in seconds for one comparison; while ``store_up`` says no, nothing is compared.
+
+        ``event_seconds``: how long after the first look the second comes at the earliest.
+        """
+        self._engine = engine
+        self._store = store
+        self._per_round = per_second
+        self._time_limit = time_limit
+        self._store_up = store_up
+        self._event_ms = round(event_seconds * 1000)
+        self._suspects: dict[str, Suspect] = {}
+        self.task = Lasting("scrubber", self._run, self._suspects.clear)
+        self._failures = Repeats()
+        self._proofs = Repeats()
+        self.found = dict.fromkeys(Finding, 0)
+        """First looks, by what was found."""
+        self.cleared = 0
+        self.proven = 0
+
+    async def _run(self) -> None:
+        while True:
+            # From a half to the whole: replicas do not ask together.
+            await asyncio.sleep(jittered(LONGEST_ROUND_SECONDS, LONGEST_ROUND_SECONDS, 1))
+            if not self._store_up():
+                continue
+            try:
+                await self.scrub()
+            except StoreError as error:
+                self._failures.warning(_log, "entries could not be compared", reason=str(error))
+
+    async def scrub(self) -> None:
+        """One round: one question to the store, for new entries and suspects whose time has come."""
+        now_ms = clock.mono_ms()
+        due = {id_: each.version for id_, each in self._suspects.items() if each.due_ms <= now_ms}
+        room = min(self._per_round, MAX_SUSPECTS - len(self._suspects))
+        drawn = self._engine.sample(room, random.getrandbits(64)) if room > 0 else []
+        fresh = {id_: version for id_, version in drawn if id_ not in self._suspects}
+        ids = [*due, *fresh]
+        if not ids:
+            return
+        stored = await self._store.versions(ids, self._time_limit)
+        # As they are now: what changed since it was drawn is no finding.
+        cached = dict(self._engine.cached(ids))
+        for id_ in due:
+            self._judge(id_, self._suspects.pop(id_).version, cached, stored)
+        for id_, version in fresh.items():
+            if id_ in cached and cached[id_] == version:
+                self._look(id_, version, stored)
+
+    def _look(self, id_: str, version: int | None, stored: Mapping[str, int | None]) -> None:
+        finding = compared(id_, version, stored)
+        self.found[finding] += 1
+        if finding is Finding.DIFFERENT:
+            self._suspects[id_] = Suspect(version, clock.mono_ms() + self._event_ms)
+
+    def _judge(
+        self,
+        id_: str,
+        version: int | None,
+        cached: Mapping[str, int | None],
+        stored: Mapping[str, int | None],
+    ) -> None:
+        still_there = id_ in cached and cached[id_] == version
+        if not still_there or compared(id_, version, stored) is not Finding.DIFFERENT:
+            self.cleared += 1
+            return
+        self.proven += 1
+        newer = stored.get(id_)
+        if newer is not None and version is not None and newer < version:
+            newer = None  # somebody set the version back: no floor may keep it from being loaded
+        self._engine.invalidate(id_, newer, Evidence.PROOF, mono_ms=clock.mono_ms())
+        self._proofs.warning(
+            _log,
+            "a cached endpoint was stale and no event had come",
+            endpoint_id=id_,
+            cached_version=version,
+            stored_version=stored.get(id_),
+        )
+
+
+def compared(id_: str, version: int | None, stored: Mapping[str, int | None]) -> Finding:
+    """Compares a cached ``version`` with the store's; one that is not there was deleted."""
+    if id_ not in stored or stored[id_] != version:
+        return Finding.DIFFERENT
+    return Finding.INCOMPARABLE if version is None else Finding.SAME
