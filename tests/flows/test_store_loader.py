@@ -243,6 +243,23 @@ async def test_a_late_load_is_answered_503_in_time_and_the_store_recovers(
     assert desk.no_more_answers()
 
 
+async def test_the_queue_and_a_slow_load_take_no_longer_than_the_time_limit_together(
+    desk: Desk, admin: MongoClient[dict[str, Any]], settings: StoreSettings
+) -> None:
+    slow(admin, finds=3, milliseconds=700)
+    began = asyncio.get_running_loop().time()
+    for endpoint_id in ("e1", "e2", "e3"):  # the third waits until one of two loads has ended
+        desk.get(endpoint_id)
+    found = {answer["endpointId"]: answer["statusCode"] for answer in [await desk.answer() for _ in range(3)]}
+    assert found == {"e1": 200, "e2": 200, "e3": 503}
+    assert settings.timeout <= asyncio.get_running_loop().time() - began < settings.timeout + 0.35
+    assert desk.loader.in_flight == 1
+    desk.get("e3")
+    assert (await desk.answer())["statusCode"] == 200
+    assert desk.engine.stats()["loads"] == 3, "what came too late for one came in time for the next"
+    assert desk.loader.stats().trips == 0
+
+
 async def test_refusals_trip_after_three_in_a_row(desk: Desk, admin: MongoClient[dict[str, Any]]) -> None:
     data = {"failCommands": ["find"], "appName": APP_NAME, "errorCode": 13}
     admin.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data})
