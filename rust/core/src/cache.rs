@@ -124,6 +124,9 @@ impl<V: Keyed> Cache<V> {
 
     /// Looks `id` up and marks it as most recently used.
     pub fn get(&mut self, id: &str, epoch: u32, mono_ms: u64) -> Lookup<'_, V> {
+        if self.table.is_empty() {
+            return Lookup::Absent;
+        }
         let hash = self.hash(id);
         let Some(&index) = self.table.find(spread(hash), |&index| self.is(index, hash, id)) else {
             return Lookup::Absent;
@@ -201,6 +204,9 @@ impl<V: Keyed> Cache<V> {
 
     /// Removes `id`; whether it was there (in any epoch).
     pub fn remove(&mut self, id: &str) -> bool {
+        if self.table.is_empty() {
+            return false;
+        }
         let hash = self.hash(id);
         let found = self
             .table
