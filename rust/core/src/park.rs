@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
 use crate::bugs::{Bug, Bugs};
 
@@ -48,6 +49,8 @@ pub struct Landing {
     pub reloads: u8,
     /// The version that an older load of this endpoint was answered with while this one ran; `i64::MIN` if none.
     pub least: i64,
+    /// Whether the endpoint has other flights still.
+    pub others: bool,
 }
 
 impl Landing {
@@ -199,7 +202,9 @@ impl Park {
             least: i64::MIN,
             waiters,
         };
-        self.endpoints.entry(Arc::clone(&id)).or_default().push(flight);
+        // One flight is all that most endpoints ever have.
+        let flights = self.endpoints.entry(Arc::clone(&id));
+        flights.or_insert_with(|| Vec::with_capacity(1)).push(flight);
         self.queue.push_back(id);
     }
 
@@ -231,20 +236,34 @@ impl Park {
     /// The load has a result for `id`: its flight and all older ones are answered by it. None when a younger
     /// load answered them before.
     pub fn land(&mut self, load: u64, id: &str) -> Option<Landing> {
-        let flights = self.endpoints.get_mut(id)?;
+        let EntryRef::Occupied(mut found) = self.endpoints.entry_ref(id) else {
+            return None;
+        };
+        let flights = found.get_mut();
         let at = flights
             .iter()
             .position(|flight| flight.state == State::Running { load })?;
         let cacheable = flights[at].cacheable && !flights[at].cut;
         let (reloads, least) = (flights[at].reloads, flights[at].least);
-        let landed = flights.drain(..=at);
-        let waiters: Vec<Waiter> = landed.flat_map(|flight| flight.waiters).collect();
-        self.forget(id, &waiters);
+        let mut waiters = Vec::new();
+        for flight in flights.drain(..=at) {
+            if waiters.is_empty() {
+                waiters = flight.waiters;
+            } else {
+                waiters.extend(flight.waiters);
+            }
+        }
+        let others = !flights.is_empty();
+        if !others {
+            found.remove();
+        }
+        self.left(&waiters);
         Some(Landing {
             waiters,
             cacheable,
             reloads,
             least,
+            others,
         })
     }
 
@@ -345,10 +364,15 @@ impl Park {
 
     /// Accounts for waiters that left, and drops the endpoint's record with its last flight.
     fn forget(&mut self, id: &str, waiters: &[Waiter]) {
-        self.waiters -= waiters.len();
-        self.bytes -= waiters.iter().map(Waiter::size).sum::<usize>();
+        self.left(waiters);
         if self.endpoints.get(id).is_some_and(Vec::is_empty) {
             self.endpoints.remove(id);
         }
+    }
+
+    /// Accounts for waiters that left.
+    fn left(&mut self, waiters: &[Waiter]) {
+        self.waiters -= waiters.len();
+        self.bytes -= waiters.iter().map(Waiter::size).sum::<usize>();
     }
 }

@@ -21,16 +21,26 @@ pub struct Member<'a> {
 /// The members of one object, in the order of the output.
 pub type Members<'a> = [Member<'a>];
 
-/// Up to so many members are compared pair by pair; 28 comparisons cost less than sorting.
-const PAIRWISE: usize = 8;
+/// Up to so many members are compared with those before them that have the same tag, of which there are few; more
+/// are sorted.
+const TAGGED: usize = 64;
+
+/// One of 128 bits, which equal keys have in common and most unequal ones have not.
+fn tag(key: &[u8]) -> u128 {
+    let first = key.first().copied().unwrap_or(0);
+    let last = key.last().copied().unwrap_or(0);
+    1 << (((key.len() as u8).wrapping_mul(37) ^ first.wrapping_mul(5) ^ last) & 0x7F)
+}
 
 /// Whether any key is there twice.
 pub(super) fn has_duplicates(members: &Members<'_>) -> bool {
-    if members.len() <= PAIRWISE {
-        return members
-            .iter()
-            .enumerate()
-            .any(|(at, one)| members[..at].iter().any(|other| other.key == one.key));
+    if members.len() <= TAGGED {
+        let mut tags = 0_u128;
+        return members.iter().enumerate().any(|(at, one)| {
+            let seen = tags;
+            tags |= tag(one.key.as_bytes());
+            seen == tags && members[..at].iter().any(|other| other.key == one.key)
+        });
     }
     let mut keys: Vec<&str> = members.iter().map(|member| member.key).collect();
     keys.sort_unstable();
@@ -103,11 +113,15 @@ mod tests {
 
     #[test]
     fn duplicates_are_found_in_large_objects() {
-        let keys: Vec<String> = (0..PAIRWISE + 1).map(|number| number.to_string()).collect();
-        let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        assert!(!has_duplicates(&members(&keys)));
-        keys.push("0");
-        assert!(has_duplicates(&members(&keys)));
+        for count in [1, TAGGED - 1, TAGGED, TAGGED + 1, 1000] {
+            let keys: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+            for twice in ["0", &keys[count / 2], &keys[count - 1]] {
+                let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                assert!(!has_duplicates(&members(&keys)));
+                keys.push(twice);
+                assert!(has_duplicates(&members(&keys)), "{twice} of {count}");
+            }
+        }
         assert!(!has_duplicates(&members(&["a", "b"])));
         assert!(!has_duplicates(&members(&[])));
     }

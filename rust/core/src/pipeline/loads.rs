@@ -138,7 +138,7 @@ impl Core {
         };
         let admitted = self.coherence.admits(id, found, now.mono_ms)
             && version.is_none_or(|version| version >= landing.least);
-        if let (true, Some(version)) = (admitted, version) {
+        if let (true, true, Some(version)) = (admitted, landing.others, version) {
             self.park.answered_with(id, version);
         }
         admitted
