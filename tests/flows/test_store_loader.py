@@ -204,6 +204,29 @@ async def test_misses_gather_while_the_store_is_busy(desk: Desk, admin: MongoCli
     assert desk.engine.stats()["loads"] == 5
 
 
+@pytest.mark.parametrize("settings", [StoreSettings(timeout=3.0, max_loads=4, batch_size=10)])
+async def test_a_third_load_begins_with_a_full_batch(desk: Desk, admin: MongoClient[dict[str, Any]]) -> None:
+    slow(admin, finds=3, milliseconds=500)
+    for i in range(11):
+        desk.get(f"e{i}")
+    assert desk.loader.in_flight == 2, "two alone, and nine that wait"
+    desk.get("e11")
+    assert desk.loader.in_flight == 3
+    assert {(await desk.answer())["statusCode"] for _ in range(12)} == {200}
+    assert desk.engine.stats()["loads"] == 3
+
+
+@pytest.mark.parametrize("settings", [StoreSettings(timeout=5.0, max_loads=4, batch_size=10)])
+async def test_misses_do_not_wait_for_a_full_batch_behind_loads_that_hang(
+    desk: Desk, admin: MongoClient[dict[str, Any]]
+) -> None:
+    slow(admin, finds=2, milliseconds=1_500)
+    desk.get("e1")
+    desk.get("e2")
+    assert await desk.status("e3") == 200, "the first answer, though the others were asked before"
+    assert {(await desk.answer())["endpointId"] for _ in range(2)} == {"e1", "e2"}
+
+
 async def test_an_unusable_document_harms_no_other_and_is_logged(
     desk: Desk, admin: MongoClient[dict[str, Any]]
 ) -> None:

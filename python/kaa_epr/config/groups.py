@@ -50,9 +50,11 @@ class StoreSettings(Group):
         2.0, description="Longest time a get waits for the store, in seconds; then it is answered 503."
     )
     batch_size: Annotated[Count, Field(le=2_000)] = Field(
-        256, description="Most endpoint IDs asked for in one load."
+        512, description="Most endpoint IDs asked for in one load."
     )
-    max_loads: Annotated[Count, Field(le=256)] = Field(4, description="Most loads in flight at once.")
+    max_loads: Annotated[Count, Field(le=256)] = Field(
+        4, description="Most loads in flight at once; the third and further ones wait for a full batch."
+    )
     trip_after: Count = Field(3, description="Consecutive failed loads after which the store counts as down.")
     probe_interval: Seconds = Field(
         0.5, description="How often a store that is down is asked whether it is back, in seconds."

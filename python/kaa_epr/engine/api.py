@@ -205,6 +205,9 @@ class Engine(Protocol):
     def pending(self) -> int:
         """Gets waiting for loads."""
 
+    def queued(self) -> int:
+        """Endpoints that wait for a load to begin."""
+
     def stats(self) -> Mapping[str, int | list[int]]:
         """Counters since start and gauges, by the names in ``engine/stats.py``."""
 

@@ -1,7 +1,9 @@
 """Flow 2, the miss: flights parked in the engine → one ``$in`` → the engine again → bytes out.
 
-No timer gathers misses. While fewer than ``store.max_loads`` loads are in flight a miss goes out at once;
-while all are busy, misses queue up in the engine and leave together when one of them ends.
+No timer gathers misses. While fewer than ``AT_ONCE`` loads are in flight a miss goes out at once; with as
+many, misses queue up in the engine and leave together when one of them ends. Further loads, up to
+``store.max_loads``, begin only full: a good part of what a load costs, here and at the server, is its own and
+not its ids'.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ from kaa_epr.store import Store, StoreError, StoreOverloaded, StoreTimeout
 _log: Final = get_logger(__name__)
 
 TICK_SECONDS: Final = 0.1
-"""How often the engine looks for what is overdue, and the breaker for a probe that is due."""
+"""How often the engine looks for what is overdue, and the breaker for a probe that is due. Misses that waited
+from one time to the next wait no more for a full load."""
+AT_ONCE: Final = 2
+"""Loads that begin with however few ids: one is on its way while the other is answered. Four loads of 256 ids
+took a quarter more CPU an id, in driver and servers together, than two of 512."""
 _LINE_SECONDS: Final = 1.0
 _IDS_IN_LINE: Final = 10
 """Unusable documents are logged in at most one line a second of ten ids, each id every ten seconds."""
@@ -60,6 +66,7 @@ class Loader:
         self._loads: dict[asyncio.Task[None], int] = {}
         self._unsettled: set[int] = set()
         self._stopped = False
+        self._waited = False
         self._probe: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._nothing_pends: asyncio.Event | None = None
@@ -75,15 +82,23 @@ class Loader:
         self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
     def kick(self) -> None:
-        """The engine has queued flights: begins as many loads as may run."""
-        while len(self._loads) < self._max_loads and self._breaker.closed and not self._stopped:
-            begun = self._engine.begin_load(self._batch_size, clock.mono_ms())
-            if begun is None:
+        """The engine has queued flights: begins the loads that need not wait for more of them."""
+        while len(self._loads) < AT_ONCE or self._engine.queued() >= self._batch_size:
+            if not self._begin_load():
                 return
-            task = asyncio.get_running_loop().create_task(self._load(*begun))
-            self._loads[task] = begun[0]
-            self._unsettled.add(begun[0])
-            task.add_done_callback(self._load_ended)
+
+    def _begin_load(self) -> bool:
+        """One load of what is queued; false where none may begin."""
+        if len(self._loads) >= self._max_loads or not self._breaker.closed or self._stopped:
+            return False
+        begun = self._engine.begin_load(self._batch_size, clock.mono_ms())
+        if begun is None:
+            return False
+        task = asyncio.get_running_loop().create_task(self._load(*begun))
+        self._loads[task] = begun[0]
+        self._unsettled.add(begun[0])
+        task.add_done_callback(self._load_ended)
+        return True
 
     async def drain(self, seconds: float) -> bool:
         """Waits until no get waits for a load, while no new ones come; false when ``seconds`` did not do."""
@@ -224,6 +239,13 @@ class Loader:
         self._engine.tick(wall_ms=clock.wall_ms(), mono_ms=clock.mono_ms())
         self._write_answers()
         self._probe_if_due()
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        """What has waited for a tick's time waits no more for a full batch: the loads in flight may hang."""
+        waited, self._waited = self._waited, self._engine.queued() > 0
+        while waited and self._begin_load():
+            pass
 
     def _flush_after_new_primary(self) -> None:
         _log.warning("the store has a new primary: the cache is dropped")

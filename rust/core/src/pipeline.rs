@@ -215,9 +215,14 @@ impl Responder {
         self.core.pending()
     }
 
+    /// Endpoints that wait for a load to begin.
+    pub fn queued(&self) -> usize {
+        self.core.park.queued()
+    }
+
     /// Whether a load can begin.
     pub fn wants_load(&self) -> bool {
-        self.core.park.queued() > 0
+        self.queued() > 0
     }
 
     /// Everything that is counted.

@@ -202,6 +202,10 @@ impl Engine {
         self.responder.pending()
     }
 
+    fn queued(&self) -> usize {
+        self.responder.queued()
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.responder.stats();
         let dict = PyDict::new(py);

@@ -182,6 +182,10 @@ class PureEngine:
         """Gets waiting for loads."""
         return self._pipeline.park.waiters
 
+    def queued(self) -> int:
+        """Endpoints that wait for a load to begin."""
+        return self._pipeline.park.queued
+
     def stats(self) -> Mapping[str, int | list[int]]:
         """Counters, gauges and histograms by the names in ``engine/stats.py``."""
         pipeline = self._pipeline
