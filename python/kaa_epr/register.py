@@ -12,6 +12,7 @@ from kaa_epr.changes.applications import Applications
 from kaa_epr.changes.batch import Parts, PipelineLimits
 from kaa_epr.changes.budget import Budget
 from kaa_epr.changes.pipeline import Pipeline
+from kaa_epr.changes.purge import Purge
 from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.service import Endpoints, EpmmpHandlers
 from kaa_epr.changes.sweeper import Sweeper
@@ -68,6 +69,7 @@ class Register:
         self.pipeline = Pipeline(self.parts)
         self.sweeper = Sweeper(self.parts, self.pipeline.busy)
         self.parts.on_unpublished = self.sweeper.kick
+        self.purge = Purge(store, self._settings.tombstone_retention, self._settings.store_timeout)
         self.endpoints = Endpoints(
             store, self.pipeline, Applications(settings.kaa), self._settings.store_timeout
         )
@@ -113,6 +115,7 @@ class Register:
             _log.warning("the register waits for the store", error=str(error))
             self._preparing = asyncio.get_running_loop().create_task(self._keep_preparing())
         self.sweeper.start()
+        self.purge.start()
         self._tasks.start()
         await self._server.start()
 
@@ -193,6 +196,7 @@ class Register:
         if not await self.pipeline.drain(seconds):
             _log.warning("changes were cut short; their events are published by another replica, or later")
         await self.sweeper.stop()
+        await self.purge.stop()
         if self._preparing is not None:
             self._preparing.cancel()
         await self._heartbeats.stop()

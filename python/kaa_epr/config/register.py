@@ -151,6 +151,11 @@ class RegisterSettings(Group):
         15.0, description="After this, in seconds, another replica publishes what one left unpublished."
     )
     store_timeout: Seconds = Field(5.0, description="Longest time for one step with the store, in seconds.")
+    tombstone_retention: SecondsOrZero = Field(
+        30 * 24 * 3600.0,
+        description="How long the version of an unregistered endpoint is kept, in seconds; an endpoint made "
+        "again later begins at version 1. 0: for ever. At least twice every responder's cache.max_age.",
+    )
 
     def _conflicts(self) -> Iterator[Conflict]:
         if not self.enabled:

@@ -59,6 +59,9 @@ class Settings(Group):
         last_port = self.management.port + self.workers - 1
         if self.management.port and last_port > 65_535:
             yield Conflict("management.port", "a port that leaves room for one port per worker")
+        retention = self.register_.tombstone_retention
+        if self.register_.enabled and 0 < retention < 2 * self.cache.max_age:
+            yield Conflict("register.tombstone_retention", "0, or at least twice cache.max_age")
         if self.workers > 1 and self.service.replica_id is not None:
             yield Conflict("service.replica_id", "no fixed replica ID with several workers")
         if self.invalidation.change_stream and self.mongo.max_pool_size < 2:

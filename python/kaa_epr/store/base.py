@@ -16,13 +16,14 @@ from kaa_epr.store.change_stream import LENIENT, ChangeStreams, version_of
 from kaa_epr.store.endpoints import EndpointQueries
 from kaa_epr.store.errors import ForeignCollection
 from kaa_epr.store.tasks import TaskQueries
+from kaa_epr.store.tombstones import TombstoneQueries
 
 _OUTBOX: Final = "outbox"
 _NO_ENDPOINT: Final = "!"
 """Not a legal endpoint ID, so a load of it is as cheap as a load can be."""
 
 
-class MongoStore(EndpointQueries, TaskQueries, ChangeStreams):
+class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
     """A ``kaa_epr.store.register_api.RegisterStore``; the methods are described there and in its base."""
 
     def __init__(self, mongo: MongoSettings, store: StoreSettings) -> None:

@@ -36,6 +36,12 @@ INDEXES: Final = (
         partial={"outbox": {"$exists": True}},
         reason="the few endpoints whose events are not published yet",
     ),
+    IndexSpec(
+        name="tombstones",
+        fields=("deleted_at",),
+        partial={"deleted_at": {"$exists": True}},
+        reason="unregistered endpoints, the oldest first, to be forgotten",
+    ),
 )
 
 CREATE_SECONDS: Final = 600.0

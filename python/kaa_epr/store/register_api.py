@@ -59,6 +59,12 @@ class RegisterStore(Store, Protocol):
     async def metadata_keys(self, application: str, time_limit: float) -> dict[str, list[str]]:
         """Application version → the metadata keys its endpoints have, both sorted."""
 
+    async def purge_tombstones(self, retention: float, limit: int, time_limit: float) -> int:
+        """Deletes up to ``limit`` tombstones, older than ``retention`` and without unpublished events."""
+
+    async def claim_purge(self, interval: float, time_limit: float) -> bool:
+        """Whether nobody has claimed the purge within ``interval``; it is the caller's then."""
+
     # --- batch tasks ----------------------------------------------------------------------------------------
     async def ensure_tasks(self, time_limit: float) -> None:
         """Makes what the collection of tasks needs."""
