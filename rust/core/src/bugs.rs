@@ -2,9 +2,13 @@
 //!
 //! Only tests compile them (feature `bug-switches`); elsewhere [`Bugs::has`] is a constant `false`.
 
+use crate::frame::{Kind, Message};
+
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bug {
+    /// Rule 1: of what one read brings, gets are answered first and events are applied behind them.
+    EventsWaitForGets,
     /// Rule 2: an event does not void the loads that are running.
     EventsVoidNoLoads,
     /// Rule 2: gets that come after an event wait for a load that began before it.
@@ -64,5 +68,28 @@ impl Bugs {
     #[inline]
     pub const fn has(self, _bug: Bug) -> bool {
         false
+    }
+}
+
+/// Events that a broken rule 1 puts off until the gets of the same read are answered.
+#[derive(Debug, Default)]
+pub struct Late(Vec<(Kind, Vec<u8>, Vec<u8>)>);
+
+impl Late {
+    /// Puts off an event.
+    #[cold]
+    pub fn put(&mut self, event: &Message<'_>) {
+        self.0
+            .push((event.kind, event.headers.to_vec(), event.payload.to_vec()));
+    }
+
+    /// All events that were put off, in their order.
+    pub fn events(&self) -> impl Iterator<Item = Message<'_>> {
+        self.0.iter().map(|(kind, headers, payload)| Message {
+            kind: *kind,
+            reply: &[],
+            headers,
+            payload,
+        })
     }
 }

@@ -14,6 +14,7 @@ mod request;
 pub use config::{Config, Now};
 pub use events::Evidence;
 
+use crate::bugs::Late;
 use crate::frame::{Kind, Message, Routes, Scanner, Step};
 use crate::limits::{FEED_OUTPUT_LIMIT, OUTPUT_KEEP};
 use crate::stats::{FlushCause, Stats};
@@ -94,6 +95,7 @@ impl Responder {
     fn scan(&mut self, bytes: &[u8], now: Now) -> Fed {
         let mut fed = Fed::default();
         let mut pos = 0;
+        let mut late = Late::default();
         loop {
             if self.core.output.ready() >= FEED_OUTPUT_LIMIT && pos < bytes.len() {
                 self.backlog.extend_from_slice(&bytes[pos..]);
@@ -101,9 +103,15 @@ impl Responder {
                 return fed;
             }
             match self.scanner.step(&self.routes, bytes, &mut pos) {
+                Step::Message(message) if self.core.puts_off(&message) => late.put(&message),
                 Step::Message(message) => self.core.message(&message, false, now),
                 Step::Pass(theirs) => fed.rest.extend_from_slice(theirs),
-                Step::Need => return fed,
+                Step::Need => {
+                    for event in late.events() {
+                        self.core.message(&event, false, now);
+                    }
+                    return fed;
+                }
             }
         }
     }

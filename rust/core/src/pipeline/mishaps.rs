@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::request::Request;
 use crate::bugs::Bug;
 use crate::epmmp::{AppVersionsRequest, GetRequest, KeysGetRequest};
+use crate::frame::Message;
 use crate::limits::MAX_BUGS;
 use crate::park::{Asked, Landing, Waiter};
 
@@ -86,6 +87,12 @@ impl Core {
         if self.bugs.len() < MAX_BUGS {
             self.bugs.push(correlation_id.to_owned());
         }
+    }
+
+    /// Rule 1 broken, for tests: this message waits until all others of its read were handled.
+    #[inline]
+    pub(super) fn puts_off(&self, message: &Message<'_>) -> bool {
+        self.broken.has(Bug::EventsWaitForGets) && !message.kind.is_request()
     }
 
     /// A bug, for tests.

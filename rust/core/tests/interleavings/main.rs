@@ -72,6 +72,28 @@ fn two_endpoints() -> Alphabet {
     alphabet
 }
 
+/// One read brings an event and a get behind it.
+fn one_read() -> Alphabet {
+    Alphabet {
+        name: "one read",
+        setting: Setting::default(),
+        steps: vec![
+            Step::Get(0),
+            Step::Begin,
+            Step::End(0, Read::AtBegin),
+            Step::End(0, Read::AtEnd),
+            Step::End(1, Read::AtBegin),
+            Step::End(1, Read::AtEnd),
+            Step::Write(0),
+            Step::Event,
+            Step::EventThenGet(0),
+            Step::Evict,
+        ],
+        depth: 8,
+        bugs: &[Bug::EventsWaitForGets],
+    }
+}
+
 /// Events get lost; numbers, heartbeats and silence tell.
 fn lost_events() -> Alphabet {
     Alphabet {
@@ -219,6 +241,11 @@ fn one_endpoint_is_never_answered_from_before() {
 #[test]
 fn two_endpoints_are_never_answered_from_before() {
     prove(&two_endpoints());
+}
+
+#[test]
+fn an_event_is_applied_before_a_get_behind_it() {
+    prove(&one_read());
 }
 
 #[test]

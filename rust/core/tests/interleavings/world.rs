@@ -4,7 +4,7 @@
 //! told before the get came, and because of what others were answered with.
 
 use kaa_epr_core::bugs::Bug;
-use kaa_epr_core::frame::Kind;
+use kaa_epr_core::frame::{Kind, Message};
 use kaa_epr_core::pipeline::Responder;
 use kaa_epr_core::stats::FlushCause;
 
@@ -39,6 +39,8 @@ pub enum Step {
     Write(usize),
     /// The first event on its way arrives.
     Event,
+    /// One read brings the first event on its way and behind it a get.
+    EventThenGet(usize),
     /// The first event on its way is lost.
     Lose,
     /// The writer's heartbeat arrives, behind every event that is not lost.
@@ -74,6 +76,13 @@ struct Load {
     reads: Vec<(usize, i64)>,
     /// Begun so soon after a foreign event that it may bring what is old.
     excused: bool,
+}
+
+/// An event as it arrives.
+struct Arriving {
+    kind: Kind,
+    headers: Vec<u8>,
+    payload: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -125,6 +134,9 @@ impl World {
         if let Some(bug) = setting.bug {
             responder.break_rule(bug);
         }
+        for kind in [Kind::Get, Kind::Registered, Kind::MetadataUpdated] {
+            assert!(responder.bind(kind as u64, kind));
+        }
         responder.link_up(1 << 20, true, setting.cluster, at(0));
         responder.ears(true, 0);
         if setting.numbered {
@@ -165,7 +177,7 @@ impl World {
                     load.reads.iter().any(|(_, read)| *read > 0) && (!self.setting.foreign || load.excused)
                 }
             }),
-            Step::Event => !self.events.is_empty(),
+            Step::Event | Step::EventThenGet(_) => !self.events.is_empty(),
             Step::Lose => !self.events.is_empty() && (!self.setting.cluster || self.ms < SETTLE),
             Step::Beat => self.events.is_empty(),
             Step::Evict => !self.responder.wants_load() && self.given != [0; 2],
@@ -183,6 +195,7 @@ impl World {
             Step::End(load, read) => return self.end(load, read),
             Step::Write(endpoint) => self.write(endpoint),
             Step::Event => self.event(),
+            Step::EventThenGet(endpoint) => return self.event_then_get(endpoint),
             Step::Lose => self.lost.push(self.events.remove(0)),
             Step::Beat => self.beat(),
             Step::Evict => self.evict(),
@@ -196,6 +209,13 @@ impl World {
     }
 
     fn get(&mut self, endpoint: usize) -> Result<(), String> {
+        let reply = self.expect(endpoint);
+        ask(&mut self.responder, &reply, &get("c", IDS[endpoint]), self.ms);
+        self.judge(false)
+    }
+
+    /// From now on somebody waits for an answer; the reply subject.
+    fn expect(&mut self, endpoint: usize) -> String {
         let silent = self.setting.numbered && self.ms >= self.heard.1 + SILENCE;
         let floor = if self.deaf || silent {
             self.store[endpoint]
@@ -204,13 +224,12 @@ impl World {
         };
         self.asked += 1;
         let reply = format!("r{}", self.asked);
-        ask(&mut self.responder, &reply, &get("c", IDS[endpoint]), self.ms);
         self.waiting.push(Waiting {
-            reply,
+            reply: reply.clone(),
             endpoint,
             floor,
         });
-        self.judge(false)
+        reply
     }
 
     fn begin(&mut self) {
@@ -288,12 +307,39 @@ impl World {
     }
 
     fn event(&mut self) {
-        let (number, endpoint, version) = self.events.remove(0);
-        let kind = if version == 1 {
-            Kind::Registered
-        } else {
-            Kind::MetadataUpdated
+        let Arriving {
+            kind,
+            headers,
+            payload,
+        } = self.arriving();
+        let message = Message {
+            kind,
+            reply: &[],
+            headers: &headers,
+            payload: &payload,
         };
+        self.responder.message(&message, false, at(self.ms));
+    }
+
+    fn event_then_get(&mut self, endpoint: usize) -> Result<(), String> {
+        let Arriving {
+            kind,
+            headers,
+            payload,
+        } = self.arriving();
+        let reply = self.expect(endpoint);
+        let chunk = [
+            framed(kind, "", &headers, &payload),
+            framed(Kind::Get, &reply, &[], &get("c", IDS[endpoint])),
+        ];
+        let fed = self.responder.feed(&chunk.concat(), at(self.ms));
+        assert!(fed.rest.is_empty() && !fed.more);
+        self.judge(false)
+    }
+
+    /// The first event on its way, which the responder knows from now on.
+    fn arriving(&mut self) -> Arriving {
+        let (number, endpoint, version) = self.events.remove(0);
         let (seq, text) = (number.to_string(), version.to_string());
         let headers = [
             ("Kaa-Epr-Version", text.as_str()),
@@ -305,13 +351,21 @@ impl World {
             (false, false) => 1,
             (false, true) => 3,
         };
-        let payload = event_payload(kind, IDS[endpoint]);
-        tell(&mut self.responder, kind, &headers[..used], &payload, self.ms);
         self.told[endpoint] = self.told[endpoint].max(version);
         if self.setting.foreign {
             self.settled_at[endpoint] = self.ms + FOREIGN_SETTLE;
         }
         self.numbers_tell(number);
+        let kind = if version == 1 {
+            Kind::Registered
+        } else {
+            Kind::MetadataUpdated
+        };
+        Arriving {
+            kind,
+            headers: header_block(&headers[..used]),
+            payload: event_payload(kind, IDS[endpoint]),
+        }
     }
 
     fn beat(&mut self) {

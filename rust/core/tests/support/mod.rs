@@ -186,7 +186,15 @@ pub fn goodbye(responder: &mut Responder, writer: &str, seq: u64, ms: u64) {
 
 /// `MSG` or `HMSG` as a server writes it.
 pub fn wire(sid: u64, reply: &str, headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
-    let block = header_block(headers);
+    frame(sid, reply, &header_block(headers), payload)
+}
+
+/// The same for a subscription that is numbered as its kind, with a whole header block.
+pub fn framed(kind: Kind, reply: &str, block: &[u8], payload: &[u8]) -> Vec<u8> {
+    frame(kind as u64, reply, block, payload)
+}
+
+fn frame(sid: u64, reply: &str, block: &[u8], payload: &[u8]) -> Vec<u8> {
     let total = block.len() + payload.len();
     let space = if reply.is_empty() { "" } else { " " };
     let line = if block.is_empty() {
@@ -194,7 +202,7 @@ pub fn wire(sid: u64, reply: &str, headers: &[(&str, &str)], payload: &[u8]) -> 
     } else {
         format!("HMSG a.subject {sid}{space}{reply} {} {total}\r\n", block.len())
     };
-    [line.as_bytes(), &block, payload, b"\r\n"].concat()
+    [line.as_bytes(), block, payload, b"\r\n"].concat()
 }
 
 // --- documents ----------------------------------------------------------------------------------------------
