@@ -21,6 +21,10 @@ use crate::writer::{Message, Register};
 const FAULTY: u64 = 40_000;
 const CALM: u64 = FORGET + SILENCE + 5_000;
 const MOST_LOADS: usize = 3;
+/// Longest time until the majority has what a stock writer wrote with w:1, in milliseconds.
+const MOST_LAG: u64 = 900;
+/// Longest time that a load takes, in milliseconds.
+const LONGEST_LOAD: u64 = 2_000;
 
 #[derive(Clone, Debug)]
 enum Happening {
@@ -41,6 +45,7 @@ enum Happening {
     Failover,
     NewPrimary(usize),
     Require(usize, usize, i64),
+    Majority(usize, i64),
 }
 
 /// Whose message it is, and which of the replica's connections it travels to.
@@ -88,7 +93,9 @@ pub struct Fleet {
     happenings: Vec<Option<Happening>>,
     vacant: Vec<usize>,
     made: u64,
+    /// What is written, and how much of it the majority has: reads show that.
     store: Vec<i64>,
+    majority: Vec<i64>,
     registers: Vec<Register>,
     starts: u64,
     replicas: Vec<Replica>,
@@ -143,6 +150,7 @@ impl Fleet {
             vacant: Vec::new(),
             made: 0,
             store: vec![0; endpoints],
+            majority: vec![0; endpoints],
             registers: (0..registers as u64)
                 .map(|start| Register::new(start, stock && start == 0))
                 .collect(),
@@ -230,6 +238,9 @@ impl Fleet {
                     .responder
                     .flush(FlushCause::StorePrimaryChanged);
                 return self.settle(replica);
+            }
+            Happening::Majority(endpoint, version) => {
+                self.majority[endpoint] = self.majority[endpoint].max(version);
             }
             Happening::Require(replica, endpoint, version) => {
                 self.replicas[replica].oracle.require(endpoint, version);

@@ -73,6 +73,7 @@ fn every_broken_rule_is_noticed() {
         Bug::HolesAreIgnored,
         Bug::SilenceIsIgnored,
         Bug::FloorsAreIgnored,
+        Bug::ForeignEventsDoNotSettle,
         Bug::MarksOutliveEvents,
     ] {
         let noticed =

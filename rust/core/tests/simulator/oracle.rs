@@ -14,6 +14,8 @@ pub const BOUND: u64 = MOST_DELAY + SILENCE + 1;
 pub struct Asked {
     pub endpoint: usize,
     pub floor: i64,
+    /// What an old primary had, if its load may have read from one; else more than there is.
+    view: i64,
     /// The connection it came on was lost: nobody may be there to be answered.
     pub excused: bool,
 }
@@ -55,11 +57,13 @@ impl Oracle {
     /// A get came. `now`: what the store has, if the replica is deaf and must ask it. `view`: what the primary
     /// that it reads from has, if that is an old one.
     pub fn asked(&mut self, reply: &str, endpoint: usize, now: Option<i64>, view: Option<i64>) {
-        let due = now.unwrap_or(self.due[endpoint]).min(view.unwrap_or(i64::MAX));
+        let view = view.unwrap_or(i64::MAX);
+        let due = now.unwrap_or(self.due[endpoint]).min(view);
         let floor = self.told[endpoint].max(due).max(self.given[endpoint]);
         let asked = Asked {
             endpoint,
             floor,
+            view,
             excused: false,
         };
         self.waiting.insert(reply.to_owned(), asked);
@@ -96,16 +100,16 @@ impl Oracle {
     }
 
     /// An event arrived. A stock one may have set the version back, for all the responder knows: from then on
-    /// an old primary's answer, which has `view`, will do.
+    /// an old primary's answer, which has `view`, will do; and the majority may not have its version yet.
     pub fn event(&mut self, endpoint: usize, version: i64, stock: bool, view: Option<i64>) {
         if stock {
             let before = std::mem::take(&mut self.told[endpoint]);
-            self.require(endpoint, version.max(before));
+            self.require(endpoint, before);
             let waiting = self
                 .waiting
                 .values_mut()
                 .filter(|asked| asked.endpoint == endpoint);
-            waiting.for_each(|asked| asked.floor = asked.floor.min(view.unwrap_or(i64::MAX)));
+            waiting.for_each(|asked| asked.floor = asked.floor.min(asked.view).min(view.unwrap_or(i64::MAX)));
         } else {
             self.told[endpoint] = self.told[endpoint].max(version);
         }

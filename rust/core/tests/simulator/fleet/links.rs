@@ -44,8 +44,8 @@ impl Fleet {
         if replica.connection == connection && replica.up {
             replica.responder.ears(true, self.now);
             replica.hearing = true;
-            let store = self.store.clone();
-            self.replicas[place].oracle.ears(&store);
+            let majority = self.majority.clone();
+            self.replicas[place].oracle.ears(&majority);
         }
         self.settle(place)
     }
@@ -57,7 +57,7 @@ impl Fleet {
         }
         self.tally.failovers += 1;
         for place in 0..self.replicas.len() {
-            self.replicas[place].frozen = Some(self.store.clone());
+            self.replicas[place].frozen = Some(self.majority.clone());
             let wait = self.chance.between(100, 5_000);
             self.plan(wait, Happening::NewPrimary(place));
         }

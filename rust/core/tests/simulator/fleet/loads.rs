@@ -23,7 +23,7 @@ impl Fleet {
         let before = count(&replica.responder);
         replica.oracle.in_epoch(gauge(&replica.responder, "epoch"));
         let view = replica.frozen.as_ref().map(|view| view[endpoint]);
-        let deaf = (!replica.hearing).then_some(self.store[endpoint]);
+        let deaf = (!replica.hearing).then_some(self.majority[endpoint]);
         replica.oracle.asked(&reply, endpoint, deaf, view);
         ask(&mut replica.responder, &reply, &get("c", &id(endpoint)), self.now);
         let hits = count(&replica.responder) - before;
@@ -72,7 +72,7 @@ impl Fleet {
     }
 
     pub(super) fn read(&mut self, replica: usize, load: u64, endpoints: &[usize], rest: u64) {
-        let view = self.replicas[replica].frozen.as_ref().unwrap_or(&self.store);
+        let view = self.replicas[replica].frozen.as_ref().unwrap_or(&self.majority);
         let found = endpoints
             .iter()
             .map(|endpoint| (*endpoint, view[*endpoint]))

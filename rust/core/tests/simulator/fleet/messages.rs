@@ -1,6 +1,6 @@
 //! Registers write, publish, beat, crash and start again; their messages get lost, come twice, or late.
 
-use super::{Fleet, Happening, Sender, id};
+use super::{Fleet, Happening, LONGEST_LOAD, MOST_LAG, Sender, id};
 use crate::oracle::{BOUND, MOST_DELAY};
 use crate::support::*;
 use crate::writer::Message;
@@ -17,6 +17,15 @@ impl Fleet {
         self.store[endpoint] += 1;
         let version = self.store[endpoint];
         self.tally.writes += 1;
+        let lag = match self.registers[place].stock {
+            true => self.chance.between(0, MOST_LAG),
+            false => 0,
+        };
+        if lag == 0 {
+            self.majority[endpoint] = version;
+        } else {
+            self.plan(lag, Happening::Majority(endpoint, version));
+        }
         self.registers[place].outbox.push_back((endpoint, version));
         if self.faulty() && self.chance.permille(8) {
             return self.crash(place);
@@ -104,7 +113,10 @@ impl Fleet {
                 {
                     let settled = self.replicas[replica].up_at + SETTLE + MOST_DELAY;
                     let wait = settled.saturating_sub(self.now);
-                    self.plan(wait, Happening::Require(replica, *endpoint, *version));
+                    // What the majority may not have when the wait is over can be cached as it was before.
+                    if wait >= MOST_LAG + MOST_DELAY {
+                        self.plan(wait, Happening::Require(replica, *endpoint, *version));
+                    }
                 }
                 continue;
             }
@@ -182,10 +194,14 @@ impl Fleet {
                 tell(&mut replica.responder, kind, &headers[..used], &payload, now);
                 let view = replica.frozen.as_ref().map(|view| view[*endpoint]);
                 replica.oracle.event(*endpoint, *version, stock, view);
+                if stock {
+                    let settled = FOREIGN_SETTLE + LONGEST_LOAD;
+                    self.plan(settled, Happening::Require(place, *endpoint, *version));
+                }
             }
         }
         if !stock {
-            replica.oracle.heard(writer, message.seq(), now);
+            self.replicas[place].oracle.heard(writer, message.seq(), now);
         }
         self.settle(place)
     }
