@@ -11,6 +11,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -23,7 +24,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from kaa_epr.engine.stats import BATCH_SIZE_BUCKETS, WAIT_MS_BUCKETS
-from kaa_epr.metrics_table import BUILD_INFO, BUILD_INFO_HELP, TABLE, Row
+from kaa_epr.metrics_table import BUILD_INFO, BUILD_INFO_HELP, REGISTER_TABLE, TABLE, RegisterRow, Row
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -110,17 +111,25 @@ class BuildInfo:
     python: str = platform.python_version()
 
 
-class _Buckets:
+class Buckets:
     """A histogram that costs a bisection per observation."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
+        """``bounds``: upper ends, ascending."""
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def observe(self, value: float, times: int) -> None:
+    def observe(self, value: float, times: int = 1) -> None:
+        """Counts ``value``, ``times`` over."""
         self.counts[bisect_left(self.bounds, value)] += times
         self.sum += value * times
+
+
+Counted = int | float | Mapping[tuple[str, ...], int] | Buckets
+"""One number, one for each combination of labels, or a distribution."""
+RegisterStats = Mapping[str, Counted]
+"""By the keys of ``REGISTER_TABLE``."""
 
 
 class Metrics(Collector):
@@ -135,16 +144,19 @@ class Metrics(Collector):
         store: Callable[[], StoreStats],
         witness: Callable[[], WitnessStats],
         worker: int = 0,
+        register: Callable[[], RegisterStats] | None = None,
     ) -> None:
+        """``register``: None without that role."""
         self._build = build
         self._engine = engine
         self._link = link
         self._store = store
         self._witness = witness
+        self._register = register
         self._worker = str(worker)
         self._own = {
-            "chunk_seconds": _Buckets(CHUNK_SECONDS_BUCKETS),
-            "load_seconds": _Buckets(LOAD_SECONDS_BUCKETS),
+            "chunk_seconds": Buckets(CHUNK_SECONDS_BUCKETS),
+            "load_seconds": Buckets(LOAD_SECONDS_BUCKETS),
         }
         self._chunks = self._own["chunk_seconds"]
         self.registry = CollectorRegistry()
@@ -182,6 +194,22 @@ class Metrics(Collector):
                 yield self._histogram(row, sources["engine"])
             else:
                 yield self._numbers(row, sources[row.source])
+        if self._register is not None:
+            counted = self._register()
+            for register_row in REGISTER_TABLE:
+                yield self._register_family(register_row, counted[register_row.key])
+
+    def _register_family(self, row: RegisterRow, value: Counted) -> Metric:
+        names = ["worker", *row.labels]
+        if isinstance(value, Buckets):
+            family = HistogramMetricFamily(row.name, row.help, labels=names)
+            family.add_metric([self._worker], _cumulative(value.bounds, value.counts), value.sum)
+            return family
+        family_of = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+        numbers = family_of(row.name, row.help, labels=names)
+        for labels, number in ({(): value} if isinstance(value, int | float) else value).items():
+            numbers.add_metric([self._worker, *labels], number)
+        return numbers
 
     def _build_info(self) -> Metric:
         labels = {"worker": self._worker, **asdict(self._build)}
@@ -201,13 +229,8 @@ class Metrics(Collector):
 
     def _histogram(self, row: Row, engine: Stats) -> Metric:
         bounds, counts, total = self._distribution(row.samples[""], engine)
-        cumulative = 0
-        buckets = []
-        for bound, count in zip([*map(str, map(float, bounds)), "+Inf"], counts, strict=True):
-            cumulative += count
-            buckets.append((bound, cumulative))
         family = HistogramMetricFamily(row.name, row.help, labels=["worker"])
-        family.add_metric([self._worker], buckets, total)
+        family.add_metric([self._worker], _cumulative(bounds, counts), total)
         return family
 
     def _distribution(self, key: str, engine: Stats) -> tuple[Sequence[float], list[int], float | None]:
@@ -248,3 +271,9 @@ class TableMetrics(Collector):
             for label_value, key in row.samples.items():
                 family.add_metric([] if row.label is None else [label_value], numbers[key])
             yield family
+
+
+def _cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Prometheus's buckets: each holds those below it too."""
+    names = [*map(str, map(float, bounds)), "+Inf"]
+    return list(zip(names, accumulate(counts), strict=True))

@@ -280,10 +280,65 @@ TABLE: Final = (
 )
 
 
+class RegisterRow(NamedTuple):
+    """One metric of the register; its number, or numbers by labels, is called ``key`` where it is counted."""
+
+    name: str
+    kind: Kind
+    key: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def exposed_name(self) -> str:
+        """The name as queries write it."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+    @property
+    def label(self) -> str:
+        """For the table in the README."""
+        return ", ".join(self.labels)
+
+
+def _register(kind: Kind, key: str, text: str, *labels: str) -> RegisterRow:
+    return RegisterRow(f"kaa_epr_register_{key}", kind, key, text, labels)
+
+
+REGISTER_TABLE: Final = (
+    _register(
+        "counter",
+        "changes",
+        "Changes asked for, by what they do and what came of them: `changed`, `unchanged`, or a status code.",
+        "operation",
+        "outcome",
+    ),
+    _register("histogram", "change_seconds", "From taking a change to its answer."),
+    _register("gauge", "pending_changes", "Changes under way."),
+    _register("counter", "document_writes", "Writes of endpoint documents that the majority has."),
+    _register("counter", "events", "Events published by whoever wrote them."),
+    _register("counter", "races", "Document writes made anew since somebody else changed the endpoint."),
+    _register("counter", "unpublished", "Document writes whose events were left to be published later."),
+    _register("counter", "republished_events", "Events published later, or once more."),
+    _register("counter", "claims_taken_over", "Outboxes of other replicas that were taken over."),
+    _register("gauge", "outboxes", "Endpoints of the fleet whose events are not known to be published."),
+    _register("gauge", "oldest_outbox_seconds", "Age of the oldest claim on one of these."),
+    _register("counter", "tasks", "Batch registrations, by step: `accepted`, `taken`, `done`.", "step"),
+    _register(
+        "counter",
+        "refused",
+        "Refused for a limit: `pending_changes`, `pending_bytes`, `epmmp_requests`, `contention`, "
+        "`connections`.",
+        "limit",
+    ),
+    _register("counter", "auth_failures", "Requests without a token that holds, by reason.", "reason"),
+)
+"""Only where the register runs."""
+
+
 def markdown() -> str:
     """The table for the README."""
     build = f"| `{BUILD_INFO}` | gauge | version, engine, driver, python | {BUILD_INFO_HELP} |"
-    return _markdown([build, *_lines(TABLE)])
+    return _markdown([build, *_lines(TABLE), *_lines(REGISTER_TABLE)])
 
 
 def markdown_of(rows: Iterable[Row]) -> str:
@@ -291,7 +346,7 @@ def markdown_of(rows: Iterable[Row]) -> str:
     return _markdown(_lines(rows))
 
 
-def _lines(rows: Iterable[Row]) -> list[str]:
+def _lines(rows: Iterable[Row | RegisterRow]) -> list[str]:
     return [f"| `{row.exposed_name}` | {row.kind} | {row.label or ''} | {row.help} |" for row in rows]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from functools import partial
 
 import kaa_epr
 from kaa_epr.backoff import jittered
@@ -23,11 +24,12 @@ from kaa_epr.events import subjects
 from kaa_epr.events.publisher import Publisher
 from kaa_epr.events.writer import Heartbeats, WriterNumbers
 from kaa_epr.log import get_logger
+from kaa_epr.management.http_server import App
 from kaa_epr.rest.app import Limits, create_app
 from kaa_epr.rest.auth import Authenticator
 from kaa_epr.rest.handlers import Handlers
 from kaa_epr.rest.openapi import create_document
-from kaa_epr.rest.server import App, RestServer
+from kaa_epr.rest.server import create_server
 from kaa_epr.store.errors import StoreError, StoreTimeout, StoreUnavailable
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
@@ -73,11 +75,26 @@ class Register:
         self.endpoints = Endpoints(
             store, self.pipeline, Applications(settings.kaa), self._settings.store_timeout
         )
-        self.budget = Budget(self._settings.max_pending_bytes)
-        operations = _operations(EpmmpHandlers(self.endpoints))
-        self._epmmp = EpmmpService(instance, settings.queue_group, self.outlet, operations, self.budget)
-        self._tasks = BatchTasks(self.endpoints, replica_id, self._settings.store_timeout)
-        self._server = RestServer(self._app(), self._settings.rest, shared=settings.workers > 1)
+        self.stats = self.parts.stats
+        self.budget = Budget(
+            self._settings.max_pending_bytes, on_full=partial(self.stats.refuse, "pending_bytes")
+        )
+        self._epmmp = EpmmpService(
+            instance,
+            settings.queue_group,
+            self.outlet,
+            _operations(EpmmpHandlers(self.endpoints)),
+            self.budget,
+            on_full=partial(self.stats.refuse, "epmmp_requests"),
+        )
+        self._tasks = BatchTasks(self.endpoints, replica_id, self._settings.store_timeout, self.stats)
+        self._server = create_server(
+            self._app(),
+            self._settings.rest,
+            shared=settings.workers > 1,
+            on_refused=partial(self.stats.refuse, "connections"),
+        )
+        self._serving = False
         self._prepared = False
         self.attached = asyncio.Event()
         """Set when writes are taken for the first time."""
@@ -102,7 +119,7 @@ class Register:
     @property
     def url(self) -> str | None:
         """Where REST is served; None before ``start``."""
-        return self._server.url
+        return self._server.url if self._serving else None
 
     async def start(self) -> None:
         """Makes or verifies what the store needs; goes on in the background while the store is away.
@@ -118,13 +135,14 @@ class Register:
         self.purge.start()
         self._tasks.start()
         await self._server.start()
+        self._serving = True
 
     def _app(self) -> App:
         settings = self._settings
         secured = settings.security.enabled
         return create_app(
             Handlers(self.endpoints, self._tasks, self._limits, settings.store_timeout),
-            Authenticator(settings.security),
+            Authenticator(settings.security, self.stats),
             Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, self.budget),
             settings.rest.prefix,
             create_document(kaa_epr.__version__, self._limits, secured=secured),

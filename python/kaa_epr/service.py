@@ -23,7 +23,7 @@ from kaa_epr.log import get_logger
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.server import ManagementServer
-from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, StoreStats
+from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, RegisterStats, StoreStats
 from kaa_epr.register import Register
 from kaa_epr.store import open_store
 from kaa_epr.wire.bridge import Bridge
@@ -83,6 +83,7 @@ class Service:
             store=self._store_stats,
             witness=self.witness.stats,
             worker=worker,
+            register=self._register_stats if settings.register_.enabled else None,
         )
         self.loader = Loader(
             self.engine,
@@ -124,6 +125,10 @@ class Service:
 
     def _store_stats(self) -> StoreStats:
         return self.loader.stats()
+
+    def _register_stats(self) -> RegisterStats:
+        assert self.register is not None
+        return self.register.stats.told()
 
     def _add_checks(self) -> None:
         status = self.link.status

@@ -133,7 +133,7 @@ async def test_without_nats_nothing_is_stored_and_with_it_again_all_works(
                 while (answer := await http.put("/endpoints/e/metadata/a", json=1)).status_code == 503:
                     pass
             assert answer.headers["etag"] == '"2"'
-            assert register.sweeper.published == 1
+            assert register.stats.republished == 1
     finally:
         server.stop()
 

@@ -167,3 +167,45 @@ async def test_tls(
                 made = await client.post("/api/v1/endpoints", json={"appVersion": {"name": "a-v1"}})
     assert made.status_code == 201
     assert made.headers["location"].startswith("https://")
+
+
+SCOPES = {
+    "application:endpoint:create": {
+        "POST /endpoints",
+        "POST /endpoints/batch",
+        "GET /endpoints/batch/status",
+    },
+    "endpoint:read": {
+        "GET /endpoints",
+        "GET /endpoints/{endpointId}",
+        "GET /endpoints/{endpointId}/app-version",
+        "GET /endpoints/{endpointId}/metadata",
+        "GET /endpoints/{endpointId}/metadata/{metadataKey}",
+        "GET /endpoints/{endpointId}/metadata-keys",
+    },
+    "endpoint:update": {
+        "PUT /endpoints/{endpointId}/app-version",
+        "PUT /endpoints/{endpointId}/metadata",
+        "PATCH /endpoints/{endpointId}/metadata",
+        "PUT /endpoints/{endpointId}/metadata/{metadataKey}",
+        "DELETE /endpoints/{endpointId}/metadata/{metadataKey}",
+    },
+    "endpoint:delete": {"DELETE /endpoints/{endpointId}"},
+    "application:endpoints-metadata-keys:read": {"GET /applications/{applicationName}/metadata-keys"},
+}
+"""As Kaa's documentation of API security has them; for the status of a batch, who may make one may ask."""
+
+
+async def test_scopes_are_kaas(http: httpx.AsyncClient, issuer: Issuer) -> None:
+    document = (await http.get("/openapi.json")).json()
+    served = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert served == set().union(*SCOPES.values())
+    for scope, operations in SCOPES.items():
+        for operation in operations:
+            method, _, path = operation.partition(" ")
+            place = path.format(endpointId="e", metadataKey="k", applicationName="a")
+            allowed = await http.request(method, place, headers=bearer(issuer.token(scope=scope)))
+            assert allowed.status_code not in (401, 403), operation
+            others = " ".join(SCOPES.keys() - {scope})
+            refused = await http.request(method, place, headers=bearer(issuer.token(scope=others)))
+            assert refused.status_code == 403, operation

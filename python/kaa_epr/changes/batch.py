@@ -16,6 +16,7 @@ from kaa_epr.changes.errors import Refusal, Unavailable, Unusable
 from kaa_epr.changes.planning import Author, Item, Plan, plan
 from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.state import EndpointState, absent, decode_state
+from kaa_epr.changes.stats import Stats
 from kaa_epr.events.publisher import Publisher, PublishFailed
 from kaa_epr.log import get_logger
 from kaa_epr.store import conditional
@@ -50,20 +51,6 @@ class PipelineLimits:
 
 
 @dataclass(slots=True)
-class PipelineStats:
-    """Counts since the start."""
-
-    commands: int = 0
-    changes: int = 0
-    """Document writes that were acknowledged."""
-    events: int = 0
-    races: int = 0
-    """Writes made anew since the document had changed meanwhile."""
-    unpublished: int = 0
-    """Document writes whose events were left to the sweeper."""
-
-
-@dataclass(slots=True)
 class Parts:
     """What batches work with."""
 
@@ -73,7 +60,7 @@ class Parts:
     """Those of the moment; None while NATS takes no events."""
     replica_id: str
     limits: PipelineLimits = field(default_factory=PipelineLimits)
-    stats: PipelineStats = field(default_factory=PipelineStats)
+    stats: Stats = field(default_factory=Stats)
     on_stage: Callable[[str], None] = lambda _stage: None
     on_unpublished: Callable[[], None] = lambda: None
     """Called when an outbox waits for whoever sweeps."""

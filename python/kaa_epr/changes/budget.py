@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kaa_epr.changes.errors import Unavailable
@@ -11,13 +11,16 @@ from kaa_epr.changes.errors import Unavailable
 class Budget:
     """Bytes of request bodies and payloads that have been read and not answered yet."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, on_full: Callable[[], None] = lambda: None) -> None:
+        """``on_full``: called for each request that found no room."""
         self._most = most
+        self._on_full = on_full
         self.used = 0
 
     def take(self, size: int) -> None:
         """Counts ``size`` bytes. Raises ``Unavailable`` when they are too many, and counts none."""
         if self.used + size > self._most:
+            self._on_full()
             raise Unavailable("Too many requests are waiting")
         self.used += size
 

@@ -38,7 +38,6 @@ class Pipeline:
         self._ready: deque[str] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._pending = 0
         self._batches = 0
         self._closing = False
         self._held = False
@@ -77,7 +76,8 @@ class Pipeline:
         item.future.add_done_callback(_retrieve)
         if self._closing:
             item.resolve(Unavailable("The service is shutting down"))
-        elif self._pending >= self._limits.max_pending:
+        elif self._parts.stats.pending >= self._limits.max_pending:
+            self._parts.stats.refuse("pending_changes")
             item.resolve(Unavailable("Too many changes are waiting"))
         elif self._parts.rules() is None and not self._held:
             item.resolve(Unavailable("NATS is not connected, so no event could tell of a change"))
@@ -86,16 +86,18 @@ class Pipeline:
         return item.future
 
     def _accept(self, item: Item) -> None:
-        self._pending += 1
-        self._parts.stats.commands += 1
-        item.future.add_done_callback(self._one_less)
+        self._parts.stats.pending += 1
+        begun = asyncio.get_running_loop().time()
+        item.future.add_done_callback(lambda future: self._one_less(item, begun, future))
         self._enter([item])
         if self._batches < self._limits.max_batches:
             # Not at once: what else this turn of the loop brings goes along.
             asyncio.get_running_loop().call_soon(self._start_batches)
 
-    def _one_less(self, _future: asyncio.Future[Outcome]) -> None:
-        self._pending -= 1
+    def _one_less(self, item: Item, begun: float, future: asyncio.Future[Outcome]) -> None:
+        stats = self._parts.stats
+        stats.pending -= 1
+        stats.ended(item.command, _outcome_of(future), asyncio.get_running_loop().time() - begun)
 
     def _enter(self, items: Iterable[Item], *, in_front: bool = False) -> None:
         for item in reversed(list(items)) if in_front else items:
@@ -144,6 +146,7 @@ class Pipeline:
         for item in left:
             item.attempts += 1
             if loop.time() >= item.deadline:
+                self._parts.stats.refuse("contention")
                 item.resolve(Unavailable(reason))
         left = [item for item in left if not item.future.done()]
         if not left:
@@ -203,6 +206,15 @@ class Pipeline:
         for task in self._tasks:
             task.cancel()
         return clean
+
+
+def _outcome_of(future: asyncio.Future[Outcome]) -> str:
+    if future.cancelled():
+        return "cancelled"
+    error = future.exception()
+    if error is None:
+        return "changed" if future.result().changed else "unchanged"
+    return str(int(error.status)) if isinstance(error, Refusal) else "500"
 
 
 def _retrieve(future: asyncio.Future[Outcome]) -> None:

@@ -40,8 +40,7 @@ class Sweeper:
         self._kicked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._repeats = Repeats()
-        self.published = 0
-        """Outboxes published by sweeping."""
+        self._counted = float("-inf")
 
     def start(self) -> None:
         """Begins looking."""
@@ -62,10 +61,19 @@ class Sweeper:
             try:
                 while await self.sweep() == _BATCH:
                     pass
+                await self._count()
             except (StoreError, PublishFailed) as error:
                 self._repeats.warning(_log, "outboxes could not be swept", error=str(error))
             await asyncio.sleep(_PAUSE)
             await self._wait()
+
+    async def _count(self) -> None:
+        """What metrics tell, however often there is a look."""
+        now = asyncio.get_running_loop().time()
+        if now - self._counted >= self._interval:
+            self._counted = now
+            stats, limits = self._parts.stats, self._parts.limits
+            stats.outboxes, stats.oldest_outbox = await self._parts.store.backlog(limits.store_timeout)
 
     async def _wait(self) -> None:
         try:
@@ -93,7 +101,8 @@ class Sweeper:
         await p.publisher.publish(events, left)
         ids = [outbox.endpoint_id for outbox in taken]
         await p.store.clear_outboxes(ids, claim, limits.store_timeout)
-        self.published += len(taken)
+        p.stats.republished += len(events)
+        p.stats.taken_over += sum(outbox.owner != p.replica_id for outbox in taken)
         _log.info("published what was left behind", endpoints=len(taken), events=len(events))
         return len(found)
 

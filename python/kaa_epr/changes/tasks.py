@@ -16,6 +16,7 @@ from typing import Any, Final
 from kaa_epr.changes.commands import Command, Register
 from kaa_epr.changes.errors import Refusal, Unavailable
 from kaa_epr.changes.service import Endpoints
+from kaa_epr.changes.stats import Stats
 from kaa_epr.changes.values import text_of
 from kaa_epr.log import Repeats, correlation, get_logger
 from kaa_epr.store.errors import StoreError
@@ -54,11 +55,12 @@ class NewEndpoint:
 class BatchTasks:
     """Accepts tasks, and works on those that nobody works on."""
 
-    def __init__(self, endpoints: Endpoints, owner: str, seconds: float) -> None:
+    def __init__(self, endpoints: Endpoints, owner: str, seconds: float, stats: Stats) -> None:
         """``seconds``: for each step with the store."""
         self._endpoints = endpoints
         self._store = endpoints.store
         self._owner = owner
+        self._stats = stats
         self._seconds = seconds
         self._kicked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -95,6 +97,7 @@ class BatchTasks:
             await self._store.add_task(document, self._seconds)
         except StoreError:
             raise Unavailable("Endpoint store is unavailable") from None
+        self._stats.tasks[("accepted",)] += 1
         self._kicked.set()
         return task_id
 
@@ -138,6 +141,7 @@ class BatchTasks:
         while True:
             try:
                 while claimed := await self._store.claim_tasks(self._owner, _EXPIRY, 1, self._seconds):
+                    self._stats.tasks[("taken",)] += 1
                     await self._carry_out(claimed[0])
             except StoreError as error:
                 self._repeats.warning(_log, "batch tasks could not be worked on", error=str(error))
@@ -165,6 +169,7 @@ class BatchTasks:
                     await asyncio.sleep(_RETRY)
             told = [{"position": position, "reason": reason} for position, reason in sorted(failed.items())]
             await self._store.finish_task(task["_id"], self._owner, told, self._seconds)
+            self._stats.tasks[("done",)] += 1
             _log.info("batch task done", created=len(items) - len(failed), failed=len(failed))
 
     async def _attempt(

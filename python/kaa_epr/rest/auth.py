@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from kaa_epr.changes.errors import Refusal, Unavailable
+from kaa_epr.changes.stats import Stats
 from kaa_epr.config.register import SecuritySettings
 from kaa_epr.log import Repeats, get_logger
 
@@ -24,7 +25,7 @@ _log = get_logger(__name__)
 _FETCH_SECONDS: Final = 5.0
 _MAX_JWKS_BYTES: Final = 1024 * 1024
 _MIN_REFRESH_SECONDS: Final = 5.0
-"""Between two fetches for keys that are not known: tokens with invented key IDs must not become fetches."""
+"""Between two fetches: invented key IDs, or a server that is away, must not make each request one."""
 _MAX_TOKEN_BYTES: Final = 16 * 1024
 _REQUIRED: Final = ("exp", "iss", "aud")
 
@@ -34,9 +35,11 @@ class Unauthorized(Refusal):
 
     status = HTTPStatus.UNAUTHORIZED
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, kind: str = "invalid") -> None:
+        """``kind``: one of ``AUTH_FAILURES``."""
         super().__init__(reason)
         self.reason = reason
+        self.kind = kind
 
     def message(self) -> str:
         """Why, without anything of the token."""
@@ -60,21 +63,30 @@ class Forbidden(Refusal):
 class Authenticator:
     """Checks tokens; keys are fetched when needed and kept."""
 
-    def __init__(self, settings: SecuritySettings) -> None:
+    def __init__(self, settings: SecuritySettings, stats: Stats) -> None:
         self._settings = settings
+        self._failures = stats.auth_failures
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        self._fetched: float | None = None
-        self._lock = asyncio.Lock()
+        self._fetched = float("-inf")
+        self._tried = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
         self._repeats = Repeats()
 
     async def check(self, authorization: str | None, scope: str) -> None:
         """Raises ``Unauthorized``, ``Forbidden``, or ``Unavailable`` when the keys cannot be had."""
         if not self._settings.enabled:
             return
+        try:
+            await self._check(authorization, scope)
+        except Refusal as refusal:
+            self._failures[(_kind(refusal),)] += 1
+            raise
+
+    async def _check(self, authorization: str | None, scope: str) -> None:
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise Unauthorized("A bearer token is required")
+            raise Unauthorized("A bearer token is required", "missing")
         claims = await self._claims(token)
         if scope not in _scopes(claims):
             raise Forbidden(scope)
@@ -96,32 +108,42 @@ class Authenticator:
                 options={"require": list(_REQUIRED)},
             )
         except jwt.ExpiredSignatureError:
-            raise Unauthorized("The token has expired") from None
+            raise Unauthorized("The token has expired", "expired") from None
         except jwt.PyJWTError as error:
             raise Unauthorized(f"The token is not valid ({type(error).__name__})") from None
         return claims
 
     async def _key(self, key_id: str | None) -> jwt.PyJWK:
-        async with self._lock:
-            age = None if self._fetched is None else time.monotonic() - self._fetched
-            stale = age is None or age > self._settings.refresh
-            unknown = age is not None and key_id not in self._keys and age > _MIN_REFRESH_SECONDS
-            if stale or unknown:
-                await self._fetch()
+        refreshing = self._refresh(key_id)
+        if key_id not in self._keys and refreshing is not None:
+            await asyncio.shield(refreshing)
         key = self._keys.get(key_id)
-        if key is None:
-            raise Unauthorized("The token is signed with an unknown key")
-        return key
+        if key is not None:
+            return key
+        if not self._keys:
+            raise Unavailable("The keys of tokens cannot be read")
+        raise Unauthorized("The token is signed with an unknown key", "unknown_key")
+
+    def _refresh(self, key_id: str | None) -> asyncio.Task[None] | None:
+        """The fetch under way, begun here if it is due. Whose key is known need not wait for it."""
+        if self._fetching is not None and not self._fetching.done():
+            return self._fetching
+        now = time.monotonic()
+        due = key_id not in self._keys or now - self._fetched > self._settings.refresh
+        if not due or now - self._tried < _MIN_REFRESH_SECONDS:
+            return None
+        self._tried = now
+        self._fetching = asyncio.get_running_loop().create_task(self._fetch())
+        return self._fetching
 
     async def _fetch(self) -> None:
+        """New keys; the ones before stay where there are none to be had."""
         source = self._settings.jwks or ""
         try:
-            text = await asyncio.to_thread(_load, source)
-            keys = jwt.PyJWKSet.from_json(text).keys
-        except (OSError, urllib.error.URLError, ValueError, jwt.PyJWTError) as error:
+            async with asyncio.timeout(2 * _FETCH_SECONDS):
+                keys = _parsed(await asyncio.to_thread(_load, source))
+        except (OSError, HTTPException, ValueError, jwt.PyJWTError) as error:
             self._repeats.warning(_log, "the keys of tokens could not be read", error=type(error).__name__)
-            if self._fetched is None:
-                raise Unavailable("The keys of tokens cannot be read") from None
             return
         self._keys = {key.key_id: key for key in keys}
         if len(keys) == 1:
@@ -130,13 +152,31 @@ class Authenticator:
         self._fetched = time.monotonic()
 
 
-def _load(source: str) -> str:
+def _kind(refusal: Refusal) -> str:
+    if isinstance(refusal, Unauthorized):
+        return refusal.kind
+    return "scope" if isinstance(refusal, Forbidden) else "keys_unavailable"
+
+
+def _load(source: str) -> bytes:
     if urlsplit(source).scheme in ("http", "https"):
         with urllib.request.urlopen(source, timeout=_FETCH_SECONDS) as answer:  # noqa: S310 - checked above
-            data: bytes = answer.read(_MAX_JWKS_BYTES)
+            data: bytes = answer.read(_MAX_JWKS_BYTES + 1)
     else:
-        data = Path(source).expanduser().read_bytes()[:_MAX_JWKS_BYTES]
-    return json.dumps(json.loads(data))
+        data = Path(source).expanduser().read_bytes()
+    if len(data) > _MAX_JWKS_BYTES:
+        raise ValueError("the key set is too large")
+    return data
+
+
+def _parsed(data: bytes) -> list[jwt.PyJWK]:
+    """Raises ValueError or PyJWTError for what is no key set."""
+    found = json.loads(data)
+    if not isinstance(found, dict) or not isinstance(keys := found.get("keys"), list):
+        raise ValueError("not a JSON Web Key Set")
+    if not all(isinstance(key, dict) for key in keys):
+        raise ValueError("a key is not an object")
+    return jwt.PyJWKSet.from_dict(found).keys
 
 
 def _scopes(claims: Mapping[str, Any]) -> set[str]:

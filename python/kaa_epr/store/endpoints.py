@@ -15,6 +15,8 @@ from kaa_epr.store.register_api import EndpointQuery, Outbox
 
 MAX_LISTED_KEYS: Final = 100_000
 """Pairs of application version and key in one answer; the further ones are left out."""
+MAX_BACKLOG: Final = 10_000
+"""Outboxes counted at most."""
 _HIDDEN: Final = (OUTBOX, CLAIM)
 
 
@@ -46,6 +48,25 @@ class EndpointQueries(BoundedClient):
             return [_outbox(document) for document in documents]
 
         return await self._limited(find, "look for outboxes", time_limit)
+
+    async def backlog(self, time_limit: float) -> tuple[int, float]:
+        """Of all replicas."""
+        age = {"$subtract": ["$$NOW", "$outbox_claim.at"]}
+        command = {
+            "aggregate": self._name,
+            "pipeline": [
+                {"$match": {"outbox": {"$exists": True}}},
+                {"$limit": MAX_BACKLOG},
+                {"$group": {"_id": None, "count": {"$sum": 1}, "oldest": {"$max": age}}},
+            ],
+            "cursor": {},
+        }
+
+        async def count() -> tuple[int, float]:
+            groups = (await self._database.command(command))["cursor"]["firstBatch"]
+            return (groups[0]["count"], (groups[0]["oldest"] or 0) / 1000) if groups else (0, 0.0)
+
+        return await self._limited(count, "count outboxes", time_limit)
 
     async def clear_outboxes(self, ids: Sequence[str], claim: Claim, time_limit: float) -> None:
         """Empties outboxes that were published."""
@@ -121,7 +142,7 @@ class EndpointQueries(BoundedClient):
 
 def _outbox(document: Mapping[str, Any]) -> Outbox:
     claim = document.get("outbox_claim") or {}
-    return Outbox(document["_id"], claim.get("id"), tuple(document["outbox"]))
+    return Outbox(document["_id"], claim.get("by"), claim.get("id"), tuple(document["outbox"]))
 
 
 def _filter(query: EndpointQuery) -> dict[str, Any]:

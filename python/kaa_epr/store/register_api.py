@@ -13,6 +13,8 @@ class Outbox(NamedTuple):
     """The events of one endpoint that are written and not known to be published."""
 
     endpoint_id: str
+    owner: str | None
+    """Replica that claimed them last."""
     claim_id: str | None
     """Of whoever publishes them; None: nobody's."""
     events: tuple[Mapping[str, Any], ...]
@@ -41,6 +43,9 @@ class RegisterStore(Store, Protocol):
 
     async def outboxes(self, owner: str, expiry: float, limit: int, time_limit: float) -> list[Outbox]:
         """Outboxes that ``owner`` may publish: its own, and those whose claim is older than ``expiry``."""
+
+    async def backlog(self, time_limit: float) -> tuple[int, float]:
+        """How many outboxes there are, counted to a limit, and the age of the oldest claim in seconds."""
 
     async def clear_outboxes(self, ids: Sequence[str], claim: Claim, time_limit: float) -> None:
         """Empties the outboxes that were published under ``claim``, unless somebody took them over.

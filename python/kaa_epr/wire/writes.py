@@ -80,6 +80,7 @@ class EpmmpService:
         outlet: SessionOutlet,
         operations: tuple[Operation, ...],
         budget: Budget,
+        on_full: Callable[[], None],
     ) -> None:
         self._instance = instance
         self._queue_group = queue_group
@@ -87,6 +88,7 @@ class EpmmpService:
         self._codecs = tuple(_Codec(operation) for operation in operations)
         self._budget = budget
         self._subscriptions: dict[Client, list[Subscription]] = {}
+        self._on_full = on_full
         self._tasks: set[asyncio.Task[None]] = set()
         self.unanswerable = 0
         """Requests without a replyTo, or expired on arrival: nothing is done for them."""
@@ -144,6 +146,7 @@ class EpmmpService:
             return
         try:
             if len(self._tasks) >= MAX_REQUESTS:
+                self._on_full()
                 raise Unavailable("Too many requests are waiting")
             self._budget.take(len(msg.data))
         except Unavailable as busy:

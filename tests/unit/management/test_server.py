@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kaa_epr.management import server as server_module
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
+from kaa_epr.management.http_server import AddressError
 from kaa_epr.management.server import (
     MAX_CONNECTIONS,
     MAX_HEAD_BYTES,
-    ManagementAddressError,
+    REQUEST_SECONDS,
     ManagementServer,
 )
 from kaa_epr.metrics import CONTENT_TYPE
@@ -52,9 +52,15 @@ def service() -> _Service:
 
 
 @pytest.fixture
-async def management(service: _Service) -> AsyncIterator[ManagementServer]:
+def request_seconds() -> float:
+    """Tests that parametrize it have slow clients cut off sooner."""
+    return REQUEST_SECONDS
+
+
+@pytest.fixture
+async def management(service: _Service, request_seconds: float) -> AsyncIterator[ManagementServer]:
     app = create_app(service.health, service.metrics, service.info, service.flush)
-    server = ManagementServer(app, host="127.0.0.1", port=0)
+    server = ManagementServer(app, host="127.0.0.1", port=0, request_seconds=request_seconds)
     await server.start()
     yield server
     await server.stop()
@@ -163,7 +169,7 @@ async def test_an_address_in_use_is_reported(management: ManagementServer, servi
     port = urlsplit(management.url).port
     assert port is not None
     app = create_app(service.health, service.metrics, service.info, service.flush)
-    with pytest.raises(ManagementAddressError) as caught:
+    with pytest.raises(AddressError) as caught:
         await ManagementServer(app, host="127.0.0.1", port=port).start()
     assert str(caught.value) == (
         f"The management server cannot listen on 127.0.0.1, port {port}: Address already in use. "
@@ -173,13 +179,13 @@ async def test_an_address_in_use_is_reported(management: ManagementServer, servi
 
 async def test_an_address_of_another_machine_is_reported(service: _Service) -> None:
     app = create_app(service.health, service.metrics, service.info, service.flush)
-    with pytest.raises(ManagementAddressError, match="Cannot assign requested address"):
+    with pytest.raises(AddressError, match="Cannot assign requested address"):
         await ManagementServer(app, host="192.0.2.1", port=0).start()
 
 
 async def test_what_is_no_host_name_is_reported(service: _Service) -> None:
     app = create_app(service.health, service.metrics, service.info, service.flush)
-    with pytest.raises(ManagementAddressError, match=r"cannot listen on a\.\.b, port 0: not a host name"):
+    with pytest.raises(AddressError, match=r"cannot listen on a\.\.b, port 0: not a host name"):
         await ManagementServer(app, host="a..b", port=0).start()
 
 
@@ -272,10 +278,8 @@ async def test_long_heads_are_refused(management: ManagementServer) -> None:
         pytest.param(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nG", id="answered, then a byte"),
     ],
 )
-async def test_slow_clients_are_cut_off(
-    management: ManagementServer, monkeypatch: pytest.MonkeyPatch, begin: bytes
-) -> None:
-    monkeypatch.setattr(server_module, "REQUEST_SECONDS", 0.1)
+@pytest.mark.parametrize("request_seconds", [0.1])
+async def test_slow_clients_are_cut_off(management: ManagementServer, begin: bytes) -> None:
     reader, writer = await _connect(management)
     writer.write(begin)
     # Well before the 5 s after which uvicorn ends an idle connection by itself.
@@ -285,10 +289,8 @@ async def test_slow_clients_are_cut_off(
     writer.close()
 
 
-async def test_keep_alive_connections_serve_many_requests(
-    management: ManagementServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server_module, "REQUEST_SECONDS", 0.2)
+@pytest.mark.parametrize("request_seconds", [0.2])
+async def test_keep_alive_connections_serve_many_requests(management: ManagementServer) -> None:
     reader, writer = await _connect(management)
     loop = asyncio.get_running_loop()
     until = loop.time() + 0.5

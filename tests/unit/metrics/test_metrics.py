@@ -8,11 +8,13 @@ from zlib import crc32
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kaa_epr.changes.commands import PutKeys
+from kaa_epr.changes.stats import Stats as RegisterCounts
 from kaa_epr.engine import stats as names
 from kaa_epr.engine.api import EngineConfig
 from kaa_epr.engine.pure import PureEngine
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats, WitnessStats
-from kaa_epr.metrics_table import BUILD_INFO, TABLE, markdown
+from kaa_epr.metrics_table import BUILD_INFO, REGISTER_TABLE, TABLE, markdown
 
 GOLDEN = Path(__file__).with_name("golden.txt")
 
@@ -121,3 +123,26 @@ def test_two_workers_in_one_process_do_not_meet() -> None:
     first.observe_load(1.0)
     assert 'kaa_epr_load_seconds_count{worker="4"} 1.0' in first.render().decode()
     assert 'kaa_epr_load_seconds_count{worker="4"} 0.0' in second.render().decode()
+
+
+def test_the_register_tells_all_of_its_table_and_only_where_it_runs() -> None:
+    stats = RegisterCounts()
+    stats.ended(PutKeys({"k": 1}), "changed", 0.003)
+    assert sorted(stats.told()) == sorted(row.key for row in REGISTER_TABLE)
+    metrics = Metrics(
+        build=BuildInfo(version="1.2.3", engine="rust", driver="motor", python="3.11"),
+        engine=_statistics,
+        link=LinkStats,
+        store=StoreStats,
+        witness=WitnessStats,
+        register=stats.told,
+    )
+    text = metrics.render().decode()
+    for row in REGISTER_TABLE:
+        assert f"# TYPE {row.exposed_name} {row.kind}" in text
+        assert f"`{row.exposed_name}`" in markdown()
+        assert row.help.endswith(".")
+    counted = 'kaa_epr_register_changes_total{operation="put_keys",outcome="changed",worker="0"} 1.0'
+    assert counted in text
+    assert 'kaa_epr_register_change_seconds_bucket{le="0.005",worker="0"} 1.0' in text
+    assert "kaa_epr_register" not in _metrics().render().decode()
