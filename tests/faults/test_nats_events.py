@@ -74,6 +74,17 @@ async def test_an_event_that_does_not_decode_costs_the_cache_and_nothing_else(
         await scene.settled(fleet)
 
 
+async def test_a_replica_that_hears_nobody_is_found_out(server: NatsServer, scene: Scene) -> None:
+    """The judge at work: without its events, a real replica is caught answering what is old."""
+    scene.getter(server.url, alone=True)
+    scene.bulk(server.url)
+    deaf = {"invalidation": {"originators": ["nobody"]}}
+    async with Fleet([scene.replica(server.url, deaf)]):
+        with pytest.raises(AssertionError, match="after newer was acknowledged"):
+            async with scene.checked_load():
+                await scene.steady(answers=500)
+
+
 def permissions(denied: str) -> list[str]:
     """A server that refuses user ``replica`` one subject, and nobody else anything."""
     deny = f'permissions: {{ subscribe: {{ deny: "{denied}" }} }}' if denied else ""
