@@ -66,3 +66,4 @@ async def test_a_primary_that_hangs_is_replaced_and_wakes_up(
             await scene.steady()
             await kept(replica_set.thaw, old)
             await scene.steady()
+    assert scene.judge.report.unanswered.total() == 0

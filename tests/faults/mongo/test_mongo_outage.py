@@ -66,6 +66,7 @@ async def test_both_are_gone_and_come_back(replica_set: ReplicaSet, scene: Scene
             await kept(server.start)
             await all_started(replica_set)
             await scene.settled(fleet)
+        assert [await replica.metric("link_connects_total") for replica in fleet.replicas] == [2, 2]
 
 
 async def all_started(replica_set: ReplicaSet) -> None:
