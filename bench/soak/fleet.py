@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -25,6 +26,7 @@ from their caches for a minute, five times, and the soak would measure MongoDB."
 MAX_PENDING: Final = 2 * 1024 * 1024
 """Bytes that a nats-server keeps for a client that reads too slowly, before it cuts it off."""
 SLOW_CONSUMER: Final = re.compile("Slow Consumer Detected")
+VERSION: Final = re.compile(r"v(\d+\.\d+\.\d+)")
 RSS: Final = re.compile(r"^VmRSS:\s*(\d+) kB$", re.MULTILINE)
 
 
@@ -111,6 +113,18 @@ class Fleet:
         }
         return Replica(name, self.directory, settings)
 
+    async def revive(self) -> None:
+        """Starts what a fault that failed has left dead."""
+        for number, nats_server in enumerate(self.nats.members):
+            if not nats_server.process.running:
+                await self.nats.start(number)
+        for mongod in self.mongo.members:
+            if not mongod.process.running:
+                await kept(self.mongo.restart, mongod)
+        for replica in self.replicas:
+            if not replica.process.running:
+                await replica.start()
+
     async def settled(self) -> None:
         """Until the cluster of nats-servers is whole and the replica set has three living members."""
         await self.nats.wait_formed()
@@ -124,6 +138,17 @@ class Fleet:
         """Times that the nats-servers' last lines tell of one."""
         lines = [line for member in self.nats.members for line in member.process.lines()]
         return sum(SLOW_CONSUMER.search(line) is not None for line in lines)
+
+    def versions(self) -> dict[str, str]:
+        """Of the servers."""
+        programs = {"nats-server": self.nats.members[0].process, "mongod": self.mongo.members[0].process}
+        said = {
+            name: subprocess.run(
+                [process.argv[0], "--version"], stdout=subprocess.PIPE, text=True, check=True
+            ).stdout
+            for name, process in programs.items()
+        }
+        return {name: VERSION.findall(text)[0] for name, text in said.items()}
 
     def processes(self) -> dict[str, int]:
         """Process IDs by name, of those that run."""

@@ -79,10 +79,11 @@ class Getter:
         moment = time.monotonic() - older_than
         while self._pending:
             number = next(iter(self._pending))  # in the order of sending
-            if self._pending[number][2] > moment:
+            sent = self._pending[number][2]
+            if sent > moment:
                 return
             del self._pending[number]
-            self.judge.now.lost += 1
+            self.judge.lost(sent)
 
     def _take(self, chunk: bytes) -> None:
         if chunk.startswith(b"INFO "):  # a new connection: what was half read belongs to the old one

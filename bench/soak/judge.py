@@ -94,6 +94,11 @@ class Judge:
             self.now.wrong += 1
             self._example("status", status=status)
 
+    def lost(self, sent: float) -> None:
+        """A get that nobody answered, put down to what happened when it was sent."""
+        phase = next((phase for phase in reversed(self.phases) if phase.begun <= sent), self.phases[0])
+        phase.lost += 1
+
     # --- phases ---------------------------------------------------------------------------------------------
     def enter(self, name: str) -> Phase:
         """What comes from now on is put down to ``name``."""

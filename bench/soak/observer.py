@@ -13,7 +13,7 @@ from tests.support.command import PROGRAM, environment
 from tests.support.waiting import until
 
 CHECKS_PER_SECOND: Final = 100
-END_SECONDS: Final = 30.0
+END_SECONDS: Final = 60.0
 
 
 class Observer:

@@ -23,6 +23,7 @@ import nats
 import pymongo
 import uvloop
 from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from bench import machine
@@ -37,6 +38,7 @@ from bench.soak.options import parsed
 from bench.soak.publisher import Publisher
 from bench.soak.sampling import Sampling
 from bench.soak.writers import BatchWriter, Collection, Paced, RegisterWriter
+from kaa_epr.errors import KaaEprError
 
 LOAD: Final = (0.42, 0.42, 0.16)
 """Of the gets, by nats-server: those of the third replica pass the proxy, which costs as much again."""
@@ -65,6 +67,8 @@ class Soak:
         self.judge = Judge(len(self.endpoints))
         self._running = running
         self._tasks: list[asyncio.Task[None]] = []
+        self.failed: list[str] = []
+        """Faults that went otherwise than meant."""
 
     async def start(self) -> None:
         """Endpoints, replicas, writers, getters."""
@@ -164,8 +168,13 @@ class Soak:
     async def _break(self, kind: str, fault: Callable[[Faults], Awaitable[None]], number: int) -> None:
         self._close_phase()
         phase = self.judge.enter(kind)
-        await fault(self.faults)
-        await self.fleet.settled()
+        try:
+            await fault(self.faults)
+            await self.fleet.settled()
+        except (AssertionError, KaaEprError, PyMongoError, OSError) as error:
+            # Half an hour of findings is worth more than the end of the run.
+            self.failed.append(f"{kind}: could not be injected: {type(error).__name__}: {error}")
+            await self.fleet.revive()
         say(
             f"{number + 1} {kind}: {time.monotonic() - phase.begun:.1f} s, worst {phase.worst:.3f} s,"
             f" {dict(phase.statuses)} lost {phase.lost} refused {phase.refused} wrong {phase.wrong}"
@@ -209,6 +218,7 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
         fleet = await running.enter_async_context(Fleet(options.work))
         run = Soak(options, fleet, running)
         running.push_async_callback(run.stop)
+        content["versions"] |= fleet.versions()
         await run.start()
         observer = Observer(fleet)
         running.callback(observer.kill)
@@ -223,7 +233,7 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
     content |= report.of_judge(run.judge) | {"rates": sampling.summary(), "memory": sampling.memory}
     content["register"] = {"refused": run.register.refused, "unanswered": run.register.unanswered}
     content["details"] = run.faults.details
-    content["failures"] = report.failures(content)
+    content["failures"] = run.failed + report.failures(content)
     return content
 
 
