@@ -19,8 +19,8 @@ from kaa_epr import schemas
 from kaa_epr.events import subjects
 
 TICK_SECONDS: Final = 0.005
-LOST_AFTER: Final = 6.0
-"""Seconds: more than ``store.timeout`` and anything that a machine under load adds."""
+LOST_AFTER: Final = 10.0
+"""Seconds: an answer that takes longer counts as none."""
 RANK: Final = 1 << 16
 ECHO_AT: Final = 9
 """Offset of the endpoint ID: correlation ID ``s`` (2 bytes), a timestamp of our days (6), timeout 0 (1)."""
