@@ -1,0 +1,109 @@
+"""Writes while SIGHUP replaces the session: each is answered, and each event told once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from nats.aio.client import Client as NatsClient
+
+from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.service import Service
+from tests.flows.register_support import EpmmpCaller, Listener, connected, register_settings, serving
+from tests.wire.harness import Store
+
+WRITERS = 8
+ENDPOINTS = [f"e-{number}" for number in range(WRITERS)]
+
+
+@pytest.fixture
+async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
+    async with connected(nats_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def service(
+    nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str
+) -> AsyncIterator[Service]:
+    store = Store(mongod.uri, mongo_database)
+    for endpoint_id in ENDPOINTS:
+        store.put(endpoint_id, n=0)
+    store.close()
+    async with serving(
+        register_settings(nats_server.url, mongod.uri, instance_name, mongo_database)
+    ) as running:
+        yield running
+
+
+async def test_a_reload_under_load_answers_every_write_and_tells_of_it_once(
+    service: Service, nc: NatsClient, instance_name: str
+) -> None:
+    caller, listener = EpmmpCaller(nc, instance_name), Listener(nc)
+    await listener.listen(instance_name)
+    done = asyncio.Event()
+
+    async def write(endpoint_id: str) -> int:
+        written = 0
+        while not done.is_set():
+            written += 1
+            answer = await caller.call(
+                "key-update", endpointId=endpoint_id, metadataKey="n", metadataValue=b"%d" % written
+            )
+            assert answer["statusCode"] == 200, answer
+        return written
+
+    async def put(endpoint_id: str) -> int:
+        assert service.register is not None
+        assert service.register.url is not None
+        written = 0
+        async with httpx.AsyncClient(base_url=f"{service.register.url}/api/v1") as http:
+            while not done.is_set():
+                written += 1
+                answer = await http.put(f"/endpoints/{endpoint_id}/metadata/n", json=written)
+                assert answer.status_code == 200, answer.text
+        return written
+
+    writers = [asyncio.create_task(write(each)) for each in ENDPOINTS[1:]]
+    writers.append(asyncio.create_task(put(ENDPOINTS[0])))
+    for reloads in range(1, 4):
+        await listener.wait_for(reloads * 4 * WRITERS)
+        await service.reload(service.settings)
+    await listener.wait_for(len(listener.heard) + WRITERS)
+    done.set()
+    written = await asyncio.gather(*writers)
+    heard = await listener.settle()
+    versions: dict[str, list[int]] = {}
+    for event in heard:
+        versions.setdefault(event.fields["endpointId"], []).append(event.version)
+    for endpoint_id, count in zip([*ENDPOINTS[1:], ENDPOINTS[0]], written, strict=True):
+        assert versions[endpoint_id] == list(range(2, count + 2))
+
+
+async def test_a_reload_does_not_wait_for_ever_for_a_write(
+    service: Service, nc: NatsClient, instance_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.register is not None
+    register, release = service.register, asyncio.Event()
+    original: Any = register.parts.store.current
+    begun = asyncio.Event()
+
+    async def stuck(*args: Any, **kwargs: Any) -> Any:
+        begun.set()
+        await release.wait()
+        return await original(*args, **kwargs)
+
+    monkeypatch.setattr(register.parts.store, "current", stuck)
+    monkeypatch.setattr("kaa_epr.wire.link.FLUSH_TIMEOUT", 0.5)
+    caller = EpmmpCaller(nc, instance_name)
+    writing = asyncio.create_task(
+        caller.call("key-update", endpointId="e-1", metadataKey="n", metadataValue=b"1")
+    )
+    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(service.reload(service.settings), 20)
+    release.set()
+    # On the new connection, since the old one could not wait any longer.
+    assert (await asyncio.wait_for(writing, 20))["statusCode"] == 200
