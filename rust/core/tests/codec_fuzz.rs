@@ -9,6 +9,7 @@ mod reference;
 #[path = "../../fuzz/src/targets.rs"]
 mod targets;
 
+use kaa_epr_core::avro::{put_long, put_string};
 use kaa_epr_core::epmmp::get_request::NewGetRequest;
 use kaa_epr_core::epmmp::{GetResponse, Payload, Revision, Shape};
 use std::hash::{BuildHasher, RandomState};
@@ -111,6 +112,41 @@ fn get_requests() {
         2, b'c', 2, 0, 2, b'e', 2, 2, b'a', 3, 4, 2, b'b', 2, b'c', 0, 1,
     ]);
     drive(targets::get_request, &corpus);
+}
+
+#[test]
+fn other_requests() {
+    let (long, edge) = ("x".repeat(4097), "x".repeat(4096));
+    let mut corpus = Vec::new();
+    for (correlation_id, endpoint_id) in [
+        ("c-1", "e-1"),
+        ("ü", ""),
+        (&long, "e"),
+        ("c", &long),
+        ("c", &edge),
+    ] {
+        let head = |out: &mut Vec<u8>| {
+            put_string(out, correlation_id);
+            out.extend([2, 10]);
+        };
+        let mut keys_get = Vec::new();
+        head(&mut keys_get);
+        put_string(&mut keys_get, endpoint_id);
+        let mut app_versions = Vec::new();
+        head(&mut app_versions);
+        put_long(&mut app_versions, 2);
+        put_string(&mut app_versions, endpoint_id);
+        put_string(&mut app_versions, "e-2");
+        app_versions.extend([3, 4, 2, b'b', 2, b'c', 0]);
+        corpus.extend([keys_get, app_versions]);
+    }
+    for count in [1000_u16, 1001] {
+        let mut many = vec![2, b'c', 2, 0];
+        put_long(&mut many, count.into());
+        many.extend((0..=count).map(|_| 0));
+        corpus.push(many);
+    }
+    drive(targets::other_requests, &corpus);
 }
 
 #[test]

@@ -17,6 +17,17 @@ pub struct Get {
     pub flag: Option<bool>,
 }
 
+/// A metadata keys get or a request for application versions, as the reference reads it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// correlationId, as far as it decoded.
+    pub correlation_id: String,
+    /// timestamp and timeout.
+    pub times: [i64; 2],
+    /// endpointId, as far as it decoded, or endpointIds.
+    pub endpoint_ids: Vec<String>,
+}
+
 /// Takes items off the front of a vector, byte by byte.
 pub struct Bytes(pub std::collections::VecDeque<u8>);
 
@@ -118,4 +129,32 @@ pub fn decode_get(data: &[u8], get: &mut Get) -> Result<(), Cause> {
         return Err(Cause::TooLong);
     }
     Ok(())
+}
+
+/// Decodes a metadata keys get (`one`) or a request for application versions into `read`, by the same table.
+///
+/// # Errors
+/// As [`decode_get`].
+pub fn decode_read(data: &[u8], one: bool, read: &mut Read) -> Result<(), Cause> {
+    let mut bytes = Bytes::new(data);
+    read.correlation_id = bytes.string()?;
+    read.times = [bytes.long()?, bytes.long()?];
+    read.endpoint_ids = if one {
+        vec![bytes.string()?]
+    } else {
+        bytes.strings()?
+    };
+    if !bytes.0.is_empty() {
+        return Err(Cause::Trailing);
+    }
+    if read.correlation_id.len() > 4096 {
+        return Err(Cause::TooLong);
+    }
+    if read.endpoint_ids.len() > 1000 {
+        return Err(Cause::TooMany);
+    }
+    match read.endpoint_ids.iter().any(|id| id.len() > 4096) {
+        true => Err(Cause::TooLong),
+        false => Ok(()),
+    }
 }
