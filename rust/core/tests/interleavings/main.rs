@@ -1,6 +1,7 @@
 //! Every order of what can happen to one endpoint and to two, against a model; and with each rule broken.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod asking;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
@@ -91,6 +92,37 @@ fn one_read() -> Alphabet {
         ],
         depth: 8,
         bugs: &[Bug::EventsWaitForGets],
+    }
+}
+
+/// Keys gets, and requests about both endpoints, under the rules of gets.
+fn other_requests() -> Alphabet {
+    let mut steps = vec![
+        Step::Keys(0),
+        Step::AppVersions,
+        Step::Begin,
+        Step::Write(0),
+        Step::Write(1),
+        Step::Event,
+        Step::Evict,
+        Step::Flush,
+        Step::Reconnect,
+        Step::Ears,
+    ];
+    steps.extend(&LOADS[..3]);
+    Alphabet {
+        name: "other requests",
+        setting: Setting::default(),
+        steps,
+        depth: 7,
+        bugs: &[
+            Bug::EventsVoidNoLoads,
+            Bug::GetsJoinVoidLoads,
+            Bug::ReconnectKeepsCache,
+            Bug::GapsKeepLoads,
+            Bug::DeafServesCache,
+            Bug::MarksOutliveEvents,
+        ],
     }
 }
 
@@ -246,6 +278,11 @@ fn two_endpoints_are_never_answered_from_before() {
 #[test]
 fn an_event_is_applied_before_a_get_behind_it() {
     prove(&one_read());
+}
+
+#[test]
+fn keys_and_application_versions_are_never_answered_from_before() {
+    prove(&other_requests());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use kaa_epr_core::frame::{Kind, Message};
 use kaa_epr_core::pipeline::Responder;
 use kaa_epr_core::stats::FlushCause;
 
+use crate::asking::Asked;
 use crate::support::*;
 
 /// Endpoints under test; `BALLAST` fills the whole cache when it is loaded.
@@ -31,6 +32,10 @@ pub enum Read {
 pub enum Step {
     /// A get comes: a hit, or a miss that is parked.
     Get(usize),
+    /// A keys get comes.
+    Keys(usize),
+    /// A request for the application versions of both endpoints comes.
+    AppVersions,
     /// A load of all queued flights begins.
     Begin,
     /// The running load at this place ends.
@@ -88,8 +93,9 @@ struct Arriving {
 #[derive(Clone, Debug)]
 struct Waiting {
     reply: String,
-    endpoint: usize,
-    floor: i64,
+    asked: Asked,
+    /// What each endpoint that it is about must at least be answered with.
+    floors: [i64; 2],
 }
 
 /// How a world differs from the plainest one.
@@ -164,7 +170,12 @@ impl World {
     /// Whether a step can happen and makes a difference.
     pub fn enabled(&self, step: Step) -> bool {
         match step {
-            Step::Get(_) | Step::Write(_) | Step::Flush | Step::Reconnect => true,
+            Step::Get(_)
+            | Step::Keys(_)
+            | Step::AppVersions
+            | Step::Write(_)
+            | Step::Flush
+            | Step::Reconnect => true,
             Step::Pass(_) => self.loads.is_empty(),
             Step::Begin => self.responder.wants_load(),
             Step::End(load, read) => self.loads.get(load).is_some_and(|load| match read {
@@ -190,7 +201,9 @@ impl World {
     /// Takes the step; what was answered wrongly, if anything was.
     pub fn take(&mut self, step: Step) -> Result<(), String> {
         match step {
-            Step::Get(endpoint) => return self.get(endpoint),
+            Step::Get(endpoint) => return self.ask(Asked::Metadata(endpoint)),
+            Step::Keys(endpoint) => return self.ask(Asked::Keys(endpoint)),
+            Step::AppVersions => return self.ask(Asked::AppVersions),
             Step::Begin => self.begin(),
             Step::End(load, read) => return self.end(load, read),
             Step::Write(endpoint) => self.write(endpoint),
@@ -208,26 +221,25 @@ impl World {
         Ok(())
     }
 
-    fn get(&mut self, endpoint: usize) -> Result<(), String> {
-        let reply = self.expect(endpoint);
-        ask(&mut self.responder, &reply, &get("c", IDS[endpoint]), self.ms);
+    fn ask(&mut self, asked: Asked) -> Result<(), String> {
+        let reply = self.expect(asked);
+        asked.send(&mut self.responder, IDS, &reply, self.ms);
         self.judge(false)
     }
 
     /// From now on somebody waits for an answer; the reply subject.
-    fn expect(&mut self, endpoint: usize) -> String {
+    fn expect(&mut self, asked: Asked) -> String {
         let silent = self.setting.numbered && self.ms >= self.heard.1 + SILENCE;
-        let floor = if self.deaf || silent {
-            self.store[endpoint]
-        } else {
-            self.told[endpoint].max(self.given[endpoint])
-        };
+        let mut floors = self.store;
+        if !self.deaf && !silent {
+            floors = [0, 1].map(|endpoint: usize| self.told[endpoint].max(self.given[endpoint]));
+        }
         self.asked += 1;
         let reply = format!("r{}", self.asked);
         self.waiting.push(Waiting {
             reply: reply.clone(),
-            endpoint,
-            floor,
+            asked,
+            floors,
         });
         reply
     }
@@ -261,7 +273,7 @@ impl World {
                 Read::Old => (at_begin - 1).max(0),
             };
             if version > 0 {
-                documents.push(stored(IDS[endpoint], version, "x"));
+                documents.push(revealing(IDS[endpoint], version));
             }
         }
         let ended = self
@@ -276,25 +288,32 @@ impl World {
         if self.responder.output().is_empty() {
             return Ok(());
         }
-        for (reply, status, version) in outcome(&mut self.responder) {
-            let Some(place) = self.waiting.iter().position(|waiting| waiting.reply == reply) else {
+        for answer in answers(&mut self.responder) {
+            let reply = &answer.reply;
+            let Some(place) = self.waiting.iter().position(|waiting| waiting.reply == *reply) else {
                 return Err(format!("{reply} was answered twice"));
             };
-            let Waiting { endpoint, floor, .. } = self.waiting.remove(place);
-            let version = match status {
-                200 => version.unwrap_or_default(),
-                404 => 0,
+            let Waiting { asked, floors, .. } = self.waiting.remove(place);
+            let (status, versions) = asked.read(&answer, IDS);
+            match status {
+                200 | 404 => {}
                 503 => continue,
                 other => return Err(format!("{reply} was answered {other}")),
-            };
-            let least = floor.max(self.given[endpoint]);
-            if version < least && !excused {
-                return Err(format!(
-                    "{reply} was answered with version {version}, not {least} or more"
-                ));
             }
-            if !excused {
-                self.given[endpoint] = self.given[endpoint].max(version);
+            for (endpoint, version) in versions {
+                // A part of an answer may have been read before others were answered with more.
+                let least = match asked {
+                    Asked::AppVersions => floors[endpoint],
+                    _ => floors[endpoint].max(self.given[endpoint]),
+                };
+                if version < least && !excused {
+                    return Err(format!(
+                        "{reply} was answered with version {version}, not {least} or more"
+                    ));
+                }
+                if !excused {
+                    self.given[endpoint] = self.given[endpoint].max(version);
+                }
             }
         }
         Ok(())
@@ -327,7 +346,7 @@ impl World {
             headers,
             payload,
         } = self.arriving();
-        let reply = self.expect(endpoint);
+        let reply = self.expect(Asked::Metadata(endpoint));
         let chunk = [
             framed(kind, "", &headers, &payload),
             framed(Kind::Get, &reply, &[], &get("c", IDS[endpoint])),
@@ -426,7 +445,7 @@ impl World {
 
     /// Lets everything end, and asks once more: nobody waits for ever, and what is cached now is right.
     pub fn finish(mut self) -> Result<(), String> {
-        (0..IDS.len()).try_for_each(|endpoint| self.get(endpoint))?;
+        (0..IDS.len()).try_for_each(|endpoint| self.ask(Asked::Metadata(endpoint)))?;
         while self.responder.wants_load() || !self.loads.is_empty() {
             if self.responder.wants_load() {
                 self.begin();

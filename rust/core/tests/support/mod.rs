@@ -238,6 +238,17 @@ pub fn stored(id: &str, version: i64, value: &str) -> Vec<u8> {
     close(&body)
 }
 
+/// A stored endpoint whose only metadata key, and whose application version, is its version.
+pub fn revealing(id: &str, version: i64) -> Vec<u8> {
+    let (mut metadata, mut body) = (Vec::new(), Vec::new());
+    element(&mut metadata, 10, &version.to_string(), &[]);
+    element(&mut body, 2, "_id", &text(id));
+    element(&mut body, 3, "metadata", &close(&metadata));
+    element(&mut body, 18, "version", &version.to_le_bytes());
+    element(&mut body, 2, "application_version", &text(&version.to_string()));
+    close(&body)
+}
+
 pub fn tombstone(id: &str, version: i64) -> Vec<u8> {
     let mut body = Vec::new();
     element(&mut body, 2, "_id", &text(id));
