@@ -6,6 +6,7 @@
 //! youngest; running ones before it are those that an event, a new epoch or a get on the callback path has cut off
 //! from later gets.
 
+mod landing;
 mod waiter;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use hashbrown::hash_map::EntryRef;
 
 use crate::bugs::{Bug, Bugs};
 
+pub use landing::Landing;
 pub use waiter::{Asked, Waiter};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,31 +38,6 @@ struct Flight {
     /// The version that an older flight was answered with meanwhile: less would be a step back.
     least: i64,
     waiters: Vec<Waiter>,
-}
-
-/// What a landed flight leaves to be done.
-#[derive(Debug)]
-pub struct Landing {
-    /// Every get that this load answers, oldest first.
-    pub waiters: Vec<Waiter>,
-    /// Whether the result may be cached.
-    pub cacheable: bool,
-    /// How many loads were in vain before.
-    pub reloads: u8,
-    /// The version that an older load of this endpoint was answered with while this one ran; `i64::MIN` if none.
-    pub least: i64,
-    /// Whether the endpoint has other flights still.
-    pub others: bool,
-}
-
-impl Landing {
-    /// All that is left of it, which is left here without gets.
-    pub fn take(&mut self) -> Self {
-        Self {
-            waiters: std::mem::take(&mut self.waiters),
-            ..*self
-        }
-    }
 }
 
 /// Whether a parked get needs a load of its own.
