@@ -4,6 +4,8 @@
 //! `CODEC_SECONDS=N` makes it longer.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../../fuzz/src/reads.rs"]
+mod reads;
 #[path = "../../fuzz/src/reference.rs"]
 mod reference;
 #[path = "../../fuzz/src/targets.rs"]
@@ -146,7 +148,7 @@ fn other_requests() {
         many.extend((0..=count).map(|_| 0));
         corpus.push(many);
     }
-    drive(targets::other_requests, &corpus);
+    drive(reads::other_requests, &corpus);
 }
 
 #[test]

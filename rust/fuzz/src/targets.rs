@@ -1,12 +1,10 @@
 //! One function per target: panics when the code under test and its oracle disagree.
 
-use super::reference::{Bytes, Get, Read, decode_get, decode_read};
+use super::reference::{Bytes, Get, decode_get};
 use kaa_epr_core::avro::{Reader, put_long, put_string};
 use kaa_epr_core::entry::{Entry, FieldMapping, Parts, Stored, documents, from_bson, id_of};
 use kaa_epr_core::epmmp::get_request::{self, NewGetRequest};
-use kaa_epr_core::epmmp::{
-    GetResponse, Malformed, Revision, Shape, Strings, app_versions_request, keys_get_request,
-};
+use kaa_epr_core::epmmp::{GetResponse, Revision, Shape, Strings};
 use kaa_epr_core::error::Cause;
 use kaa_epr_core::events::{EventKind, decode_endpoint_event};
 use kaa_epr_core::project::{Projection, keys, project};
@@ -46,68 +44,6 @@ pub fn get_request(data: &[u8]) {
             assert_eq!(malformed.endpoint_id, expected.endpoint_id);
         }
     }
-}
-
-/// Decoding a metadata keys get and a request for application versions: against the reference.
-pub fn other_requests(data: &[u8]) {
-    let mut expected = Read::default();
-    let verdict = decode_read(data, true, &mut expected);
-    match keys_get_request::decode(data) {
-        Ok(get) => {
-            let times = [get.timestamp, get.timeout];
-            let endpoint_ids = vec![get.endpoint_id.into()];
-            let correlation_id = get.correlation_id.into();
-            assert_eq!(verdict, Ok(()));
-            assert_eq!(
-                Read {
-                    correlation_id,
-                    times,
-                    endpoint_ids
-                },
-                expected
-            );
-        }
-        Err(malformed) => {
-            let endpoint_id = expected.endpoint_ids.first().map_or("", String::as_str);
-            check_malformed(&malformed, verdict, &expected.correlation_id, endpoint_id);
-        }
-    }
-    let mut expected = Read::default();
-    let verdict = decode_read(data, false, &mut expected);
-    match app_versions_request::decode(data) {
-        Ok(asked) => {
-            let times = [asked.timestamp, asked.timeout];
-            let endpoint_ids: Vec<String> = asked.endpoint_ids.iter().map(String::from).collect();
-            assert_eq!(endpoint_ids.len(), asked.endpoint_ids.len());
-            let correlation_id = asked.correlation_id.into();
-            assert_eq!(verdict, Ok(()));
-            assert_eq!(
-                Read {
-                    correlation_id,
-                    times,
-                    endpoint_ids
-                },
-                expected
-            );
-        }
-        Err(malformed) => check_malformed(&malformed, verdict, &expected.correlation_id, ""),
-    }
-}
-
-fn check_malformed(
-    malformed: &Malformed<'_>,
-    verdict: Result<(), Cause>,
-    correlation_id: &str,
-    endpoint_id: &str,
-) {
-    assert_eq!(verdict, Err(malformed.error.cause));
-    let short = correlation_id.len() <= 4096 && endpoint_id.len() <= 4096;
-    let echo = if short {
-        (correlation_id, endpoint_id)
-    } else {
-        ("", "")
-    };
-    assert_eq!((malformed.correlation_id, malformed.endpoint_id), echo);
 }
 
 fn as_reference(get: &get_request::GetRequest<'_>) -> Get {

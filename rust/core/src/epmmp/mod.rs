@@ -7,6 +7,7 @@ pub mod get_request;
 pub mod get_response;
 pub mod keys_get_request;
 pub mod keys_get_response;
+mod new_get_request;
 mod strings;
 
 pub use app_versions_request::AppVersionsRequest;
