@@ -79,7 +79,10 @@ class CacheSettings(Group):
 class ResponderSettings(Group):
     """Answering 19/EPMMP gets."""
 
-    enabled: bool = Field(True, description="Whether this process answers gets.")
+    enabled: bool = Field(
+        True,
+        description="Whether this process answers reads over NATS: metadata, keys and application versions.",
+    )
     max_pending: Count = Field(
         65_536, description="Most gets waiting for loads; one more is answered 503 at once."
     )

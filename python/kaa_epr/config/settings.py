@@ -56,6 +56,8 @@ class Settings(Group):
     )
 
     def _conflicts(self) -> Iterator[Conflict]:
+        if not (self.responder.enabled or self.register_.enabled):
+            yield Conflict("responder.enabled", "true, or register.enabled: true; else nothing is served")
         last_port = self.management.port + self.workers - 1
         if self.management.port and last_port > 65_535:
             yield Conflict("management.port", "a port that leaves room for one port per worker")

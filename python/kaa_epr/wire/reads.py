@@ -21,7 +21,9 @@ REQUESTS: Final = {
 
 
 def responder_subjects(settings: Settings) -> Subjects:
-    """The request subjects, and every originator's event subjects, with their kinds."""
+    """Request subjects and every originator's event subjects, and their kinds; none without the role."""
+    if not settings.responder.enabled:
+        return Subjects(requests={}, queue_group=settings.queue_group, events={})
     makers: dict[Callable[[str], str], Kind] = {
         subjects.metadata_updated: Kind.METADATA_UPDATED,
         subjects.registered: Kind.REGISTERED,
@@ -46,9 +48,10 @@ def responder_subjects(settings: Settings) -> Subjects:
 def srv_endpoints(settings: Settings, more: Iterable[str]) -> tuple[Endpoint, ...]:
     """Everything that is answered: these requests, and ``more`` types of 19/EPMMP."""
     instance, queue_group = settings.service.instance_name, settings.queue_group
+    reads = REQUESTS if settings.responder.enabled else ()
     return tuple(
         Endpoint(endpoint_name(name), subjects.targeted(instance, subjects.EPMMP, name), queue_group)
-        for name in (*REQUESTS, *more)
+        for name in (*reads, *more)
     )
 
 

@@ -22,10 +22,12 @@ class Witness:
         settings: Settings,
         store_up: Callable[[], bool],
     ) -> None:
-        """``store_up`` says whether the store answers."""
+        """``store_up`` says whether the store answers. A process that answers no reads has no witness."""
         invalidation, time_limit = settings.invalidation, settings.store.timeout
-        self.reader = ChangeStreamReader(engine, store, time_limit) if invalidation.change_stream else None
-        rate = invalidation.scrub_per_second
+        serves = settings.responder.enabled
+        wanted = serves and invalidation.change_stream
+        self.reader = ChangeStreamReader(engine, store, time_limit) if wanted else None
+        rate = invalidation.scrub_per_second if serves else 0
         self.scrubber = Scrubber(engine, store, rate, time_limit, store_up=store_up) if rate else None
 
     @property
