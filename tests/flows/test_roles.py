@@ -17,7 +17,7 @@ from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.errors import KaaEprError
 from tests.flows.register_support import EpmmpCaller, connected, register_settings, serving
 
-UPDATE = {"endpointId": "e-1", "metadataKey": "room", "metadataValue": '"14"'}
+UPDATE = {"endpointId": "e-1", "metadataKey": "room", "metadataValue": b'"14"'}
 
 
 @pytest.fixture
