@@ -1,7 +1,7 @@
 """The extension: what ``rust/py`` exposes of ``rust/core``; stubtest checks it against the built module."""
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final, Literal, final
 
 from kaa_epr.engine.api import EngineConfig, Evidence, FeedResult, FlushCause, Kind
 
@@ -34,7 +34,7 @@ class Engine:
         headers: bytes,
         payload: bytes,
         *,
-        kind: Kind = ...,
+        kind: Kind | Literal[0] = 0,  # Kind.GET: the default of compiled code is a plain number
         fresh: bool,
         wall_ms: int,
         mono_ms: int,
