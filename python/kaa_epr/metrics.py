@@ -54,6 +54,10 @@ class LinkStats:
     bytes_read: int = 0
     write_buffer_bytes: int = 0
     """Bytes not yet taken by the operating system."""
+    overflow_requests: int = 0
+    """Requests dropped because nats-py's queue before their callback was full."""
+    overflow_events: int = 0
+    """Events dropped likewise; each flushed the cache."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,14 @@ TABLE: Final = (
     _one(
         "link_write_buffer_bytes", "gauge", "link", "write_buffer_bytes", "Bytes waiting to be sent to NATS."
     ),
+    _many(
+        "link_dropped_messages",
+        "counter",
+        "kind",
+        {"request": "overflow_requests", "event": "overflow_events"},
+        "Messages dropped because their callbacks did not keep up; an event's flushes the cache.",
+        source="link",
+    ),
     _one("store_up", "gauge", "store", "up", "1 while the store answers."),
     _one("store_trips", "counter", "store", "trips", "Times the store was declared down."),
     _one("store_probes", "counter", "store", "probes", "Times a store that was down was probed."),

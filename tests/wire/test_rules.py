@@ -124,6 +124,7 @@ async def test_an_overflow_of_an_event_subscription_empties_the_cache(
         peer._transport.write(b"".join([*others, lost]))  # type: ignore[union-attr]
         await peer.flush()
         await until(lambda: count(service, "flushes_event_overflow") > 0)
+        assert service.link.stats().overflow_events == count(service, "flushes_event_overflow")
         assert (await ask(peer, instance_name))["eTag"] == '"2"'
 
 

@@ -70,6 +70,8 @@ class _Past:
     connects: int = 0
     disconnects: int = 0
     bytes_read: int = 0
+    overflow_requests: int = 0
+    overflow_events: int = 0
 
 
 class Link:
@@ -148,6 +150,8 @@ class Link:
         self._past.connects += session.connects
         self._past.disconnects += session.disconnects
         self._past.bytes_read += session.bytes_read
+        self._past.overflow_requests += session.overflow_requests
+        self._past.overflow_events += session.overflow_events
         session.fast.unbind_all()
 
     def _changed(self) -> None:
@@ -181,6 +185,8 @@ class Link:
             disconnects=self._past.disconnects + (session.disconnects if session else 0),
             bytes_read=self._past.bytes_read + (session.bytes_read if session else 0),
             write_buffer_bytes=session.unsent if session else 0,
+            overflow_requests=self._past.overflow_requests + (session.overflow_requests if session else 0),
+            overflow_events=self._past.overflow_events + (session.overflow_events if session else 0),
         )
 
     def write(self, out: bytes) -> None:

@@ -59,6 +59,8 @@ class Session:
         self.ended = asyncio.Event()
         self.connects = 0
         self.disconnects = 0
+        self.overflow_requests = 0
+        self.overflow_events = 0
         self._lost = asyncio.Event()
         self._leaving_queue_group = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -163,7 +165,10 @@ class Session:
 
     def _on_overflow(self, error: nats_errors.SlowConsumerError) -> None:
         if self.subscriptions.is_event(error.sub):
+            self.overflow_events += 1
             self._engine.flush(FlushCause.EVENT_OVERFLOW)
+        else:
+            self.overflow_requests += 1
         self._repeats.warning(_log, "nats subscription overflowed, message dropped", subject=error.subject)
 
     def _on_refused(self, text: str) -> None:

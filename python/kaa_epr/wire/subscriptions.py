@@ -18,7 +18,8 @@ from kaa_epr.wire.fast import FastPath
 
 REQUEST_PENDING_MESSAGES = 65_536
 REQUEST_PENDING_BYTES = 64 * 1024 * 1024
-"""Bounds of nats-py's queue of one request type on the callback path; what is beyond is dropped, logged."""
+"""Bounds of nats-py's queue of one request type on the callback path; what is beyond is dropped, counted and
+logged, and its requester asks again. The queues of events have nats-py's own, larger bounds."""
 
 
 @dataclass(frozen=True, slots=True)

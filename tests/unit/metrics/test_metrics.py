@@ -34,7 +34,7 @@ def _metrics(statistics: Stats | None = None) -> Metrics:
     return Metrics(
         build=BuildInfo(version="1.2.3", engine="rust", driver="motor", python="3.11"),
         engine=lambda: given,
-        link=lambda: LinkStats(True, True, True, 2, 1, 300, 40),
+        link=lambda: LinkStats(True, True, True, 2, 1, 300, 40, 8, 9),
         store=lambda: StoreStats(True, 5, 6, 7),
         witness=lambda: WitnessStats(False, False, True, *range(11, 21)),
         worker=4,
