@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +50,13 @@ class Stage:
 
 
 @pytest.fixture
-def store(mongod: MongoServer, mongo_database: str) -> Store:
+def store(mongod: MongoServer, mongo_database: str) -> Iterator[Store]:
     made = Store(mongod.uri, mongo_database)
     made.put("e-1", version=7, model="m1", n=27.0, t=None)
     made.put("large", text="x" * 1_100_000)
     made.collection.insert_one({"_id": "broken", "metadata": 5})
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=PATHS)
@@ -145,6 +146,24 @@ async def test_each_revision_is_answered_in_its_own(stage: Stage) -> None:
     assert "eTag" not in plain
     assert newest["eTag"] == '"7"'
     assert stage.count("hits") == 1, "all revisions are served from one entry"
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_plain_request_is_of_revision_2_where_that_is_set(
+    path: dict[str, Any], nats_server: NatsServer, store: Store, instance_name: str
+) -> None:
+    more = {**path, "responder": {"plain_revision": 2}}
+    settings = settings_of(nats_server.url, store.uri, store.database, instance_name, **more)
+    async with serving(settings), connected(nats_server.url) as peer:
+        for _ in ("loaded", "a hit"):
+            plain = response((await ask_raw(peer, instance_name, Get(flag=None).encode())).data, revision=2)
+            assert (plain["statusCode"], plain["eTag"]) == (200, '"7"')
+            assert "appVersionName" not in plain
+            newest = await ask(peer, instance_name)
+            assert (newest["eTag"], newest["appVersionName"]) == ('"7"', "a-v1")
+            assert plain["payload"] == newest["payload"]
+        unknown = Get(flag=None, endpoint_id="none").encode()
+        assert response((await ask_raw(peer, instance_name, unknown)).data, revision=2)["statusCode"] == 404
 
 
 async def test_what_has_expired_is_not_answered(stage: Stage) -> None:
