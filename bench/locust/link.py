@@ -12,21 +12,24 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import gevent
 from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
-from kaa_epr.client.codec import Answer, Codec, Request
+from kaa_epr import schemas
+from kaa_epr.client.codec import Answer, Codec, Request, leading_correlation_id
 from kaa_epr.events import subjects
-from kaa_epr.events.avro import AvroError
+from kaa_epr.events.avro import AvroError, Datum
+from kaa_epr.events.outgoing import write_datum
 
 READ_SIZE: Final = 256 * 1024
 CONNECT_SECONDS: Final = 5.0
 REVISION: Final = 3
+UPDATE: Final = "epmmp/0019-endpoint-metadata-key-update-"
 
 
 class LinkLost(Exception):
@@ -46,8 +49,10 @@ class Link:
         self._codec = Codec(REVISION)
         self._replica = f"locust-{os.getpid()}-{os.urandom(4).hex()}"
         self._subject = subjects.metadata_get_request(instance)
+        self._update = subjects.targeted(instance, subjects.EPMMP, subjects.KEY_UPDATE_REQUEST)
+        self._updated = Datum(schemas.load(f"{UPDATE}response"))
         self._reply = subjects.metadata_get_response(self._replica)
-        self._waiting: dict[str, AsyncResult] = {}
+        self._waiting: dict[str, tuple[AsyncResult, Callable[[bytes], Any]]] = {}
         self._writing = BoundedSemaphore(1)
         self._connecting = BoundedSemaphore(1)
         self._socket: socket.socket | None = None
@@ -55,24 +60,46 @@ class Link:
 
     def get(self, endpoint_id: str, include: tuple[str, ...], timeout: float) -> Answer:
         """One get, one answer. Raises NoAnswer, LinkLost, or OSError when there is no server."""
-        self._asked += 1
-        correlation = f"{self._replica}-{self._asked}"
-        request = Request(endpoint_id, include, include_metadata=True)
+        correlation, request = self._next(), Request(endpoint_id, include, include_metadata=True)
         payload = self._codec.encode(request, correlation, int(time.time() * 1000), int(timeout * 1000))
-        waiting = self._waiting[correlation] = AsyncResult()
+        answer: Answer = self._ask(self._subject, correlation, payload, self._codec.decode, timeout)
+        return answer
+
+    def update(self, endpoint_id: str, key: str, value: bytes, timeout: float) -> dict[str, Any]:
+        """One metadata key update (``value``: JSON) and its answer's fields. Raises as ``get``."""
+        correlation = self._next()
+        request = {
+            "correlationId": correlation,
+            "timestamp": int(time.time() * 1000),
+            "timeout": int(timeout * 1000),
+            "endpointId": endpoint_id,
+            "metadataKey": key,
+            "metadataValue": value,
+        }
+        payload = write_datum(f"{UPDATE}request", request)
+        answer: dict[str, Any] = self._ask(self._update, correlation, payload, self._updated.decode, timeout)
+        return answer
+
+    def _next(self) -> str:
+        self._asked += 1
+        return f"{self._replica}-{self._asked}"
+
+    def _ask(
+        self, subject: str, correlation: str, payload: bytes, decode: Callable[[bytes], Any], timeout: float
+    ) -> Any:
+        waiting = AsyncResult()
+        self._waiting[correlation] = waiting, decode
         try:
-            self.publish(self._subject, payload, self._reply)
-            answer: Answer = waiting.get(timeout=timeout)
+            self._publish(subject, payload)
+            return waiting.get(timeout=timeout)
         except gevent.Timeout:
             raise NoAnswer(f"no answer within {timeout:g} s") from None
         finally:
             del self._waiting[correlation]
-        return answer
 
-    def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
-        """Sends one message. Raises OSError."""
+    def _publish(self, subject: str, payload: bytes) -> None:
         connection = self._connected()
-        head = f"PUB {subject} {reply} {len(payload)}\r\n".encode()
+        head = f"PUB {subject} {self._reply} {len(payload)}\r\n".encode()
         with self._writing:  # a long message leaves in parts, between which other greenlets run
             connection.sendall(head + payload + b"\r\n")
 
@@ -113,14 +140,14 @@ class Link:
             connection.close()
 
     def _answered(self, payload: bytes) -> None:
-        answer = self._codec.decode(payload)
         # One that came after its timeout has nobody left who waits.
-        if (waiting := self._waiting.get(answer.correlation_id)) is not None:
-            waiting.set(answer)
+        if (asked := self._waiting.get(leading_correlation_id(payload) or "")) is not None:
+            waiting, decode = asked
+            waiting.set(decode(payload))
 
     def _lost(self, why: str) -> None:
         self._socket = None
-        for waiting in list(self._waiting.values()):
+        for waiting, _ in list(self._waiting.values()):
             waiting.set_exception(LinkLost(why))
 
 

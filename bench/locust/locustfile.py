@@ -1,16 +1,17 @@
 """Users of an endpoint register: ``locust -f bench/locust/locustfile.py --host nats://127.0.0.1:4222``.
 
 Each user thinks, then gets an endpoint it knows (hit), some of its fields (include), one that nobody asked
-for yet (miss), one that does not exist (unknown), or updates one and reads it back (update). Answers are
+for yet (miss), one that does not exist (unknown), or updates one and reads it back (update): its own write
+is what it must see. Answers are
 checked; a wrong one is a failure named by its status or by what is wrong with it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
-import uuid
 from collections.abc import Callable
 from itertools import count
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from locust.env import Environment
 
 from bench.locust.link import Link, LinkLost, NoAnswer
 from bench.locust.mix import DEFAULT, Mix
-from bench.locust.store import EVENT_SUBJECT, Store
+from bench.locust.store import Store
 from kaa_epr.client.codec import Answer
 
 
@@ -38,7 +39,12 @@ def add_options(parser: Any) -> None:
     add("--endpoints", type=int, default=100_000, env_var="EPMMP_ENDPOINTS", help="endpoints used at most")
     add("--think", type=float, default=0.1, env_var="EPMMP_THINK", help="mean seconds between a user's gets")
     add("--patience", type=float, default=5.0, env_var="EPMMP_PATIENCE", help="seconds a get may take")
-    add("--mongo", default="mongodb://127.0.0.1:27017", env_var="EPMMP_MONGO", help="the store, for updates")
+    add(
+        "--mongo",
+        default="mongodb://127.0.0.1:27017",
+        env_var="EPMMP_MONGO",
+        help="the store, for the endpoints' ids",
+    )
     add("--database", default="epr", env_var="EPMMP_DATABASE", help="its database")
     add("--collection", default="endpoints", env_var="EPMMP_COLLECTION", help="its collection")
 
@@ -55,7 +61,7 @@ def _mix(text: str) -> str:
 class World:
     """What all users of one process share."""
 
-    def __init__(self, options: argparse.Namespace, host: str) -> None:
+    def __init__(self, options: argparse.Namespace, host: str, worker: int) -> None:
         self.link = Link(host, options.instance)
         self.store = Store(options.mongo, options.database, options.collection)
         self.mix = Mix.parse(options.mix)
@@ -69,6 +75,11 @@ class World:
         random.shuffle(cold)  # each worker process goes its own way through them
         self.cold = cold
         self.next_cold = count()
+        self.key = f"locust-{worker}"
+        """The metadata field that this process's users set: nobody else writes it."""
+        self.next_value = count()
+        self.updating: set[str] = set()
+        """Endpoints that a user has written and not read back yet; another's write would hide its own."""
 
 
 class EpmmpUser(User):
@@ -80,7 +91,11 @@ class EpmmpUser(User):
         super().__init__(environment)
         if EpmmpUser.world is None:
             assert environment.parsed_options is not None  # so it is whenever locust runs from a command line
-            EpmmpUser.world = World(environment.parsed_options, self.host or "nats://127.0.0.1:4222")
+            host, worker = (
+                self.host or "nats://127.0.0.1:4222",
+                getattr(environment.runner, "worker_index", 0),
+            )
+            EpmmpUser.world = World(environment.parsed_options, host, worker)
         self.shared = EpmmpUser.world
         self.rng = random.Random()
         self.tasks_by_kind: dict[str, Callable[[], None]] = {
@@ -120,20 +135,36 @@ class EpmmpUser(User):
         self._timed("unknown", f"no-such-{self.rng.randrange(1000)}", (), 404)
 
     def update(self) -> None:
-        """Writes, announces, and reads back: an older version would be a stale answer."""
-        world, value = self.shared, str(uuid.uuid4())
-        endpoint_id = self.rng.choice(world.hot)
-        begin = time.perf_counter()
-        version = world.store.update(endpoint_id, value)
-        # On the connection of the get that follows, so that the responder hears of it first.
-        world.link.publish(EVENT_SUBJECT, world.store.event(endpoint_id, value, value))
-        self._fire("update", begin, 0, None)
+        """Sets a metadata key over 19/EPMMP, and reads it back: anything else than the write is stale."""
+        world = self.shared
+        free = [each for each in self.rng.choices(world.hot, k=8) if each not in world.updating]
+        if not free:
+            return  # a few hot endpoints, all of them being written by others
+        endpoint_id, value = free[0], next(world.next_value)
+        world.updating.add(endpoint_id)
+        try:
+            if self._write(endpoint_id, value):
+                self._timed(
+                    "read-back", endpoint_id, (world.key,), 200, lambda answer: self._fresh(answer, value)
+                )
+        finally:
+            world.updating.discard(endpoint_id)
 
-        def fresh(answer: Answer) -> None:
-            if answer.etag is None or int(answer.etag.strip('"')) < version:
-                raise WrongAnswer("stale: an older version than the one written")
+    def _write(self, endpoint_id: str, value: int) -> bool:
+        world, begin = self.shared, time.perf_counter()
+        failure: Exception | None = None
+        try:
+            answer = world.link.update(endpoint_id, world.key, b"%d" % value, world.patience)
+            if answer["statusCode"] != 200:
+                raise WrongAnswer(f"status {answer['statusCode']} ({answer['reasonPhrase']}), expected 200")
+        except (WrongAnswer, NoAnswer, LinkLost, OSError) as error:
+            failure = error
+        self._fire("update", begin, 0, failure)
+        return failure is None
 
-        self._timed("read-back", endpoint_id, (), 200, fresh)
+    def _fresh(self, answer: Answer, value: int) -> None:
+        if json.loads(answer.payload or b"null") != {self.shared.key: value}:
+            raise WrongAnswer("stale: not the value that was written")
 
     def _timed(
         self,

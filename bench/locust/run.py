@@ -31,6 +31,8 @@ WORK: Final = ROOT / "bench" / "work"
 LOCUSTFILE: Final = ROOT / "bench" / "locust" / "locustfile.py"
 LOOPBACK: Final = "127.0.0.1"
 STOP_SECONDS: Final = 30
+REGISTER: Final = {"register": {"enabled": True, "rest": {"port": 0}, "security": {"enabled": False}}}
+"""Updates go through the register, over NATS."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     options.html.parent.mkdir(parents=True, exist_ok=True)
     ours = contender(OURS, options.work / "peers")
     # A seed of its own: updates change these endpoints, and the benchmark's must stay as they are.
-    scenario = Scenario("locust", "locust", (OURS,), Dataset(options.endpoints, seed=2))
+    scenario = Scenario("locust", "locust", (OURS,), Dataset(options.endpoints, seed=2), settings=REGISTER)
     with Servers(options.work) as servers:
         servers.load(scenario.dataset, Generator(release=not options.quick), print)
         with ours.running(scenario, servers, options.work):
