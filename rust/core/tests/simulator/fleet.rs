@@ -2,6 +2,7 @@
 
 mod links;
 mod loads;
+mod manner;
 mod messages;
 
 use std::cmp::Reverse;
@@ -16,6 +17,7 @@ use crate::oracle::Oracle;
 use crate::support::*;
 use crate::tally::Tally;
 use crate::writer::{Message, Register};
+use manner::Manner;
 
 /// Virtual milliseconds with faults, and after them until all must be well again.
 const FAULTY: u64 = 40_000;
@@ -73,17 +75,6 @@ struct Replica {
     loads: usize,
 }
 
-/// What differs from seed to seed.
-#[derive(Debug)]
-struct Manner {
-    cluster: bool,
-    lose: u64,
-    repeat: u64,
-    dawdle: u64,
-    slow_store: u64,
-    failing_store: u64,
-}
-
 #[derive(Debug)]
 pub struct Fleet {
     chance: Chance,
@@ -111,9 +102,8 @@ impl Fleet {
         let mut chance = Chance::new(seed);
         let endpoints = chance.between(2, 30) as usize;
         let registers = chance.between(1, 3) as usize;
-        let mut settings = config();
-        settings.cache.max_bytes = chance.between(600, 6_000) as usize;
-        settings.seed = chance.next();
+        let manner = Manner::new(&mut chance);
+        let settings = manner.settings(&mut chance);
         let replicas = (0..chance.between(1, 3)).map(|_| {
             let mut responder = Responder::new(settings.clone());
             if let Some(bug) = bug {
@@ -132,15 +122,7 @@ impl Fleet {
             }
         });
         let replicas: Vec<_> = replicas.collect();
-        let stock = chance.permille(500);
-        let manner = Manner {
-            cluster: chance.permille(400),
-            lose: [0, 5, 50][chance.place(3)],
-            repeat: [0, 20][chance.place(2)],
-            dawdle: [0, 30, 200][chance.place(3)],
-            slow_store: [0, 30][chance.place(2)],
-            failing_store: [0, 20][chance.place(2)],
-        };
+        let stock = manner.stock;
         Self {
             chance,
             manner,
@@ -202,8 +184,10 @@ impl Fleet {
             self.plan(5_000, Happening::Write(register));
         }
         self.plan(10, Happening::Get);
-        let first = self.chance.between(6_000, FAULTY);
-        self.plan(first, Happening::Failover);
+        if !self.manner.quiet {
+            let first = self.chance.between(6_000, FAULTY);
+            self.plan(first, Happening::Failover);
+        }
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), String> {
@@ -287,6 +271,7 @@ impl Fleet {
                 return Err(format!("{reply} was never answered: {asked:?}"));
             }
             let count = replica.responder.stats().count;
+            self.tally.expirations += count.expirations;
             let flushes = count.list().filter(|(name, _)| name.starts_with("flushes_"));
             self.tally.flushes += flushes.map(|(_, times)| times).sum::<u64>();
         }

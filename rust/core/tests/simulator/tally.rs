@@ -13,11 +13,12 @@ pub struct Tally {
     pub reconnects: u64,
     pub failovers: u64,
     pub flushes: u64,
+    pub expirations: u64,
     pub unavailable: u64,
 }
 
 impl Tally {
-    fn fields(&self) -> [(&'static str, u64); 11] {
+    fn fields(&self) -> [(&'static str, u64); 12] {
         [
             ("operations", self.operations),
             ("gets", self.gets),
@@ -29,6 +30,7 @@ impl Tally {
             ("reconnects", self.reconnects),
             ("failovers", self.failovers),
             ("flushes", self.flushes),
+            ("expirations", self.expirations),
             ("unavailable", self.unavailable),
         ]
     }
@@ -45,6 +47,7 @@ impl Tally {
             reconnects,
             failovers,
             flushes,
+            expirations,
             unavailable,
         ] = std::array::from_fn(|place| self.fields()[place].1 + other.fields()[place].1);
         *self = Self {
@@ -58,6 +61,7 @@ impl Tally {
             reconnects,
             failovers,
             flushes,
+            expirations,
             unavailable,
         };
     }

@@ -13,7 +13,9 @@ impl Fleet {
         replica.hearing = false;
         replica.responder.link_down();
         replica.oracle.cut_off();
-        let wait = self.chance.between(0, 3_000);
+        // Short gaps are those that loads outlive.
+        let longest = [100, 3_000][self.chance.place(2)];
+        let wait = self.chance.between(0, longest);
         self.plan(wait, Happening::Up(place));
     }
 
@@ -34,8 +36,10 @@ impl Fleet {
         let most = if self.chance.permille(100) { 3_000 } else { 40 };
         let wait = self.chance.between(1, most);
         self.plan(wait, Happening::Ears(place, connection));
-        let life = self.chance.between(500, 20_000);
-        self.plan(life, Happening::Down(place));
+        if !self.manner.quiet {
+            let life = self.chance.between(500, 20_000);
+            self.plan(life, Happening::Down(place));
+        }
         self.settle(place)
     }
 

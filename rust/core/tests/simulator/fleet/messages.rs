@@ -93,9 +93,15 @@ impl Fleet {
         let (writer, stock) = (self.registers[place].start, self.registers[place].stock);
         for replica in 0..self.replicas.len() {
             let unheard = self.now < self.replicas[replica].heard_from[place];
-            // Nobody can tell when an event without a number is lost or overtaken: of those there are none here.
+            // Nobody can tell when an event without a number is overtaken: of those there are none here. That one
+            // is lost shows in the age of what is cached alone.
             let faulty = self.faulty() && !stock;
-            let lost = faulty && self.chance.permille(self.manner.lose);
+            let often = if stock {
+                self.manner.lose_foreign
+            } else {
+                self.manner.lose
+            };
+            let lost = self.faulty() && self.chance.permille(often);
             let connection = self.replicas[replica].connection;
             if !self.replicas[replica].up {
                 continue;
@@ -109,7 +115,7 @@ impl Fleet {
                     Message::Event {
                         endpoint, version, ..
                     },
-                ) = (stock, self.registers.len(), message)
+                ) = (stock && unheard, self.registers.len(), message)
                 {
                     let settled = self.replicas[replica].up_at + SETTLE + MOST_DELAY;
                     let wait = settled.saturating_sub(self.now);
@@ -151,7 +157,9 @@ impl Fleet {
             if oracle.lost(writer, *seq, *endpoint, *version, self.now) {
                 self.plan(BOUND, Happening::Require(replica, *endpoint, *version));
             }
-            self.plan(MAX_AGE, Happening::Require(replica, *endpoint, *version));
+            // Rule 9: what was read at the latest when the majority had not got it was cached a load later.
+            let gone = self.manner.max_age + MOST_LAG + LONGEST_LOAD;
+            self.plan(gone, Happening::Require(replica, *endpoint, *version));
         }
     }
 
