@@ -123,7 +123,8 @@ async def test_an_event_larger_than_the_core_takes_drops_the_entry(stage: Stage)
 
 async def test_answers_above_the_limit_are_413_until_the_next_connection(stage: Stage) -> None:
     """nats-server does not tell connected clients that its limit was raised."""
-    stage.store.put("large", **{f"k{number}": "x" * 1000 for number in range(2 * OLD // 1000)})
+    metadata: dict[str, Any] = {f"k{number}": "x" * 1000 for number in range(2 * OLD // 1000)}
+    stage.store.put("large", **metadata)
     caller = EpmmpCaller(stage.peer, stage.instance)
     for _ in ("loaded", "a hit"):
         answer = await ask(stage.peer, stage.instance, "large")
