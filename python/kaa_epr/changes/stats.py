@@ -9,6 +9,7 @@ from typing import Final
 from kaa_epr.changes.commands import (
     Command,
     DeleteKey,
+    Import,
     PatchMetadata,
     PutKeys,
     Register,
@@ -27,6 +28,7 @@ OPERATIONS: Final = {
     PatchMetadata: "patch_metadata",
     PutKeys: "put_keys",
     DeleteKey: "delete_key",
+    Import: "import",
 }
 _LIMITS: Final = ("pending_changes", "pending_bytes", "epmmp_requests", "contention", "connections")
 _STEPS: Final = ("accepted", "taken", "done")
