@@ -128,6 +128,7 @@ class BatchTasks:
             "failed": [
                 {
                     "endpointToken": items[position].endpoint_token,
+                    "endpointId": items[position].endpoint_id,
                     "metadata": text_of(items[position].metadata),
                     "status": "FAILED",
                     "statusReason": reason,

@@ -18,7 +18,7 @@ from kaa_epr.changes.errors import Refusal
 from kaa_epr.log import correlation, get_logger
 from kaa_epr.rest.auth import Authenticator
 from kaa_epr.rest.handlers import Call, Handlers
-from kaa_epr.rest.http import COMMON_HEADERS, Reply, correlation_id_of, json_body, refusal
+from kaa_epr.rest.http import COMMON_HEADERS, Reply, check_target, correlation_id_of, json_body, refusal
 from kaa_epr.rest.operations import OPERATIONS, Operation
 from kaa_epr.rest.page import render_page
 from kaa_epr.rest.query import read_all
@@ -92,6 +92,7 @@ def _endpoint(
 async def _carry_out(
     request: Request, operation: Operation, handlers: Handlers, limits: Limits, correlation_id: str
 ) -> Reply:
+    check_target(request)
     query = read_all(operation.query, request.query_params)
     with limits.budget.share() as share:
         body = None

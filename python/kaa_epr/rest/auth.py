@@ -31,9 +31,10 @@ _REQUIRED: Final = ("exp", "iss", "aud")
 
 
 class Unauthorized(Refusal):
-    """No token, or none that holds."""
+    """No token, or none that holds; the reason has nothing of the token."""
 
     status = HTTPStatus.UNAUTHORIZED
+    text = "{reason}"
 
     def __init__(self, reason: str, kind: str = "invalid") -> None:
         """``kind``: one of ``AUTH_FAILURES``."""
@@ -41,23 +42,16 @@ class Unauthorized(Refusal):
         self.reason = reason
         self.kind = kind
 
-    def message(self) -> str:
-        """Why, without anything of the token."""
-        return self.reason
-
 
 class Forbidden(Refusal):
     """A token without the scope."""
 
     status = HTTPStatus.FORBIDDEN
+    text = "The token lacks the scope {scope}"
 
     def __init__(self, scope: str) -> None:
         super().__init__(scope)
         self.scope = scope
-
-    def message(self) -> str:
-        """The scope that is missing."""
-        return f"The token lacks the scope {self.scope}"
 
 
 class Authenticator:

@@ -26,6 +26,7 @@ from kaa_epr.changes.commands import (
 )
 from kaa_epr.changes.errors import (
     EndpointUnknown,
+    FieldRefusal,
     Invalid,
     KeyUnknown,
     PreconditionFailed,
@@ -70,10 +71,7 @@ class Task(Refusal):
     """No such batch task."""
 
     status = HTTPStatus.NOT_FOUND
-
-    def message(self) -> str:
-        """Only that."""
-        return "Task not found"
+    text = "Task not found"
 
 
 class Handlers:
@@ -226,8 +224,8 @@ class Handlers:
     def _check_item(self, where: str, metadata: Mapping[str, Any]) -> None:
         try:
             self._rules.check_metadata(metadata)
-        except Invalid as error:
-            raise Invalid(f"{where}.{error.field}", error.reason) from None
+        except FieldRefusal as error:
+            raise type(error)(f"{where}.{error.field}", error.reason) from None
 
     async def batch_status(self, call: Call) -> Reply:
         """Row 6."""

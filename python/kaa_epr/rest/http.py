@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -31,28 +32,22 @@ class BodyTooLarge(Refusal):
     """More than the operation takes."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    text = "body: larger than {limit} bytes"
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.limit = limit
-
-    def message(self) -> str:
-        """The limit."""
-        return f"body: larger than {self.limit} bytes"
 
 
 class UnsupportedType(Refusal):
     """Not the content type that the operation takes."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    text = "Content-Type: must be {expected}"
 
     def __init__(self, expected: str) -> None:
         super().__init__(expected)
         self.expected = expected
-
-    def message(self) -> str:
-        """What is expected."""
-        return f"Content-Type: must be {self.expected}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +106,18 @@ def preconditions_of(request: Request, key: str | None = None) -> Preconditions:
 def _joined(request: Request, name: str) -> str | None:
     values = request.headers.getlist(name)
     return ", ".join(values) if values else None
+
+
+def check_target(request: Request) -> None:
+    """Raises ``Invalid`` for percent-encoded bytes that are no UTF-8.
+
+    They were decoded with replacement characters: different keys would become the same.
+    """
+    for part, raw in (("path", request.scope["raw_path"]), ("query", request.scope["query_string"])):
+        try:
+            unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError:
+            raise Invalid(part, "its percent-encoded bytes are not UTF-8") from None
 
 
 async def json_body(request: Request, media_type: str, limit: int, share: Share) -> Any:

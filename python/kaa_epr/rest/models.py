@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from kaa_epr.changes.errors import Invalid
@@ -15,7 +15,29 @@ MAX_ID: Final = 256
 MAX_TOKEN: Final = 256
 MAX_NAME: Final = 255
 
-EndpointId = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID)]
+DOT_SEGMENTS: Final = (".", "..")
+"""IDs that no URL can name: clients take them out of a path before they send it (RFC 3986, 5.2.4)."""
+
+_TEXTS: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a field of this request",
+    "model_type": "must be a JSON object",
+    "dict_type": "must be a JSON object",
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "too_short": "has too few elements",
+    "too_long": "has too many elements",
+}
+"""For errors whose texts of pydantic speak of Python; the others stay as they are."""
+
+
+def _nameable(endpoint_id: str) -> str:
+    if endpoint_id in DOT_SEGMENTS:
+        raise ValueError("no URL can name it")
+    return endpoint_id
+
+
+EndpointId = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID), AfterValidator(_nameable)]
 EndpointToken = Annotated[str, Field(pattern=r"^[^+#/.\x00]+$", max_length=MAX_TOKEN)]
 Metadata = dict[str, Any]
 
@@ -66,4 +88,4 @@ def validated(model: type[Model], body: Any) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise Invalid(field, first["msg"]) from None
+        raise Invalid(field, _TEXTS.get(first["type"], first["msg"])) from None

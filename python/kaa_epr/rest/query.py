@@ -46,23 +46,36 @@ class Parameter:
             return self._json(text)
         if schema["type"] == "integer":
             if not _INTEGER.fullmatch(text) or not schema["minimum"] <= int(text) <= schema["maximum"]:
-                raise Invalid(self.name, f"a whole number from {schema['minimum']} to {schema['maximum']}")
+                raise Invalid(
+                    self.name, f"must be a whole number from {schema['minimum']} to {schema['maximum']}"
+                )
             return int(text)
         if "enum" in schema and text not in schema["enum"]:
-            raise Invalid(self.name, f"one of {', '.join(schema['enum'])}")
+            raise Invalid(self.name, f"must be one of {', '.join(schema['enum'])}")
         return text
 
     def _json(self, text: str) -> Any:
         value = parse_json(text.encode("utf-8", "surrogatepass"), self.name)
         if not isinstance(value, dict):
-            raise Invalid(self.name, "a JSON object of keys and the values they must have")
+            raise Invalid(self.name, "must be a JSON object of keys and the values they must have")
         if any(isinstance(below, dict | list) for below in value.values()):
             raise Invalid(self.name, "values must be strings, numbers, booleans or null")
         if any(isinstance(below, int) and not -(2**63) <= below < 2**63 for below in value.values()):
             raise Invalid(self.name, "the integer does not fit into 64 bits")
+        if any(isinstance(text, str) and not is_utf8(text) for text in (*value, *value.values())):
+            raise Invalid(self.name, "holds half a surrogate pair, which UTF-8 cannot")
         if len(value) > schema_limit(self.schema):
             raise Invalid(self.name, f"more than {schema_limit(self.schema)} keys")
         return value
+
+
+def is_utf8(text: str) -> bool:
+    """Whether ``text`` can be stored: JSON can spell half a surrogate pair, UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def schema_limit(schema: Mapping[str, Any]) -> int:

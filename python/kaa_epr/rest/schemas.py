@@ -25,7 +25,12 @@ _GIVEN_OR_MADE: Final = {
     },
     "endpointId": {
         "anyOf": [
-            {"type": "string", "pattern": models.ID_PATTERN, "maxLength": models.MAX_ID},
+            {
+                "type": "string",
+                "pattern": models.ID_PATTERN,
+                "maxLength": models.MAX_ID,
+                "not": {"enum": list(models.DOT_SEGMENTS)},
+            },
             {"type": "null"},
         ]
     },
