@@ -46,9 +46,9 @@ WINDOW: Final = 8_000
 """Gets under way on each connection at most, about what a second brings: no more where nobody answers."""
 WRITERS: Final = 8
 """At a time in batches: a batch waits for the majority and for a server, not for the other batches."""
-BATCH: Final = 25
+BATCH: Final = 50
 FOREIGN_BATCH: Final = 5
-SHARES: Final = {Writer.REGISTER: 0.2, Writer.FOREIGN: 0.03}
+SHARES: Final = {Writer.REGISTER: 0.1, Writer.FOREIGN: 0.03}
 """Of all writes; the rest comes in batches."""
 FEW: Final = {Writer.REGISTER: 400, Writer.FOREIGN: 50, Writer.SILENT: 10}
 STORED: Final = ("rounds", "gets", "writes", "endpoints", "seed")
