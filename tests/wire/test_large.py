@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from kaa_epr.engine.api import Kind
 from kaa_epr.events import subjects
 from kaa_epr.service import Service
 from tests.flows.register_support import EpmmpCaller
-from tests.property.messages import event_payload
-from tests.property.support import needs_rust
+from tests.property.messages import Get, event_payload
+from tests.property.support import needs_rust, response
 from tests.support.waiting import until
 from tests.wire.harness import Store, ask, connected, count, serving, settings_of
+from tests.wire.test_rules import publication
 
 KIB = 1024
 OLD, NEW = 64 * KIB, 1024 * KIB
@@ -42,6 +44,10 @@ class Stage:
         session = self.service.link._session
         assert session is not None
         return session.client.stats["in_msgs"]
+
+    def heard(self, number: int) -> bool:
+        """Whether so many metadata events were applied."""
+        return count(self.service, "invalidations_metadata_updated") == number
 
     async def settled(self) -> int:
         """As ``by_nats_py``, when nothing is on its way: after a get that only the core takes."""
@@ -119,6 +125,29 @@ async def test_an_event_larger_than_the_core_takes_drops_the_entry(stage: Stage)
     await until(lambda: count(stage.service, "invalidations_metadata_updated") == 1)
     assert (await ask(stage.peer, stage.instance))["payload"] == b'{"model":"m2"}'
     assert count(stage.service, "events_undecodable") == 0
+
+
+@pytest.mark.parametrize("size", [2 * OLD, 10 * OLD])
+async def test_a_get_behind_such_an_event_is_not_answered_from_before_it(stage: Stage, size: int) -> None:
+    """On the fast path nats-py brings the event after the gets behind it were seen (rule 1)."""
+    inbox = stage.peer.new_inbox()
+    replies = await stage.peer.subscribe(inbox)
+    await stage.peer.flush()
+    transport = stage.peer._transport
+    assert transport is not None
+    get = publication(subjects.metadata_get_request(stage.instance), Get().encode(), inbox)
+    event = publication(
+        subjects.metadata_updated("any"), event_payload(Kind.METADATA_UPDATED, "e-1", b"x" * size)
+    )
+    for version in range(2, 12):
+        for _ in ("loaded", "a hit"):
+            assert (await ask(stage.peer, stage.instance))["eTag"] == f'"{version - 1}"'
+        stage.store.put("e-1", version, n=version)
+        transport.write(event + get + get)
+        answers = [response((await replies.next_msg(timeout=10)).data) for _ in range(2)]
+        assert [answer["eTag"] for answer in answers] == [f'"{version}"'] * 2
+        await until(partial(stage.heard, version - 1))
+    assert count(stage.service, "hits") > 0
 
 
 async def test_answers_above_the_limit_are_413_until_the_next_connection(stage: Stage) -> None:

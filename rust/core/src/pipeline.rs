@@ -105,7 +105,13 @@ impl Responder {
             match self.scanner.step(&self.routes, bytes, &mut pos) {
                 Step::Message(message) if self.core.puts_off(&message) => late.put(&message),
                 Step::Message(message) => self.core.message(&message, false, now),
-                Step::Pass(theirs) => fed.rest.extend_from_slice(theirs),
+                Step::Pass(theirs) => {
+                    fed.rest.extend_from_slice(theirs);
+                    if self.scanner.take_passed_event() {
+                        // Its place in the stream is here, its callback comes after the gets behind it (rule 1).
+                        self.core.flush(FlushCause::UndecodableEvent);
+                    }
+                }
                 Step::Need => {
                     for event in late.events() {
                         self.core.message(&event, false, now);

@@ -13,7 +13,7 @@ pub const WAIT_MS_BUCKETS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000
 pub enum FlushCause {
     /// A new connection.
     Connection = 0,
-    /// An event that could not be decoded.
+    /// An event that could not be decoded, or was too large to be taken in its place.
     UndecodableEvent = 1,
     /// A subscription callback's queue overflowed and lost events.
     EventOverflow = 2,

@@ -111,6 +111,8 @@ pub struct Scanner {
     carry: Vec<u8>,
     /// `carry` was handed out by the last step and is empty from the next one on.
     spent: bool,
+    /// The message that is being passed on is an event.
+    event_passes: bool,
     max_payload: usize,
 }
 
@@ -127,6 +129,7 @@ impl Scanner {
             state: State::Line,
             carry: Vec::new(),
             spent: false,
+            event_passes: false,
             max_payload,
         }
     }
@@ -134,6 +137,12 @@ impl Scanner {
     /// The server's `max_payload` in bytes, known once its INFO was read.
     pub fn set_max_payload(&mut self, max_payload: usize) {
         self.max_payload = max_payload;
+    }
+
+    /// Whether the last step began to pass on an event, which nats-py will bring later than its place in the
+    /// stream; told once.
+    pub fn take_passed_event(&mut self) -> bool {
+        std::mem::take(&mut self.event_passes)
     }
 
     /// Bytes held for a frame that is not complete yet.
@@ -192,7 +201,8 @@ impl Scanner {
                 self.state = State::Body(head);
                 self.keep(rest, pos)
             }
-            Line::Theirs { body } => {
+            Line::Theirs { body, event } => {
+                self.event_passes = event;
                 self.state = State::PassBody { left: body + 2 };
                 pass(rest, end + 1, pos)
             }
@@ -244,7 +254,8 @@ impl Scanner {
                     self.body(head, rest, pos)
                 }
             }
-            Line::Theirs { body } => {
+            Line::Theirs { body, event } => {
+                self.event_passes = event;
                 self.state = State::PassBody { left: body + 2 };
                 self.spend()
             }
@@ -343,7 +354,10 @@ impl Scanner {
                 headers,
                 body,
             }),
-            _ => Line::Theirs { body },
+            kind => Line::Theirs {
+                body,
+                event: kind.is_some_and(|kind| !kind.is_request()),
+            },
         }
     }
 }
@@ -357,6 +371,8 @@ enum Line {
     Ours(Head),
     Theirs {
         body: usize,
+        /// It is an event of ours, but too large.
+        event: bool,
     },
     /// Not a line as nats-server writes it: nats-py's parser decides.
     Odd,

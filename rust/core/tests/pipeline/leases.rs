@@ -256,3 +256,23 @@ fn a_get_that_may_have_been_overtaken_by_events_uses_neither_cache_nor_running_f
     }
     assert_eq!(responder.stats().count.hits, 0);
 }
+
+#[test]
+fn an_event_that_is_passed_on_for_its_size_empties_the_cache_at_its_place() {
+    let size = (1 << 20) + 1;
+    for (kind, dropped) in [(Kind::MetadataUpdated, true), (Kind::Get, false)] {
+        // In one piece, and cut inside the control line.
+        for cut in [0, 7] {
+            let mut responder = started(config());
+            assert!(responder.bind(3, kind));
+            fill(&mut responder, "a", 1, 0);
+            let line = format!("MSG s 3 {size}\r\n").into_bytes();
+            responder.feed(&line[..cut], at(0));
+            responder.feed(&line[cut..], at(0));
+            let flushes = responder.stats().count.flushes_undecodable_event;
+            assert_eq!(flushes, u64::from(dropped));
+            ask(&mut responder, "r", &get("c", "a"), 0);
+            assert_eq!(responder.wants_load(), dropped, "{kind:?}, cut at {cut}");
+        }
+    }
+}
