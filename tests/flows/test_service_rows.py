@@ -227,6 +227,7 @@ async def test_a_store_that_is_away(nats_server: NatsServer, own_mongod: MongoSe
             contexts.append(context)
         try:
             await _outage(stages, own_mongod)
+            assert [stage.service.loader.stats().up for stage in stages] == [True] * 3
         finally:
             for context in contexts:
                 await context.__aexit__(None, None, None)

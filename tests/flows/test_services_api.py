@@ -126,6 +126,9 @@ async def test_stop_after_the_connection_closed(nats_server: NatsServer, instanc
     api = await started(connection, instance_name, NOTHING_YET)
     await connection.close()
     await api.stop()
+    async with await nats.connect(nats_server.url) as other:
+        with pytest.raises(nats.errors.NoRespondersError):
+            await other.request(f"$SRV.PING.{instance_name}", timeout=10)
 
 
 async def test_a_request_without_a_reply_subject_is_left_alone(nc: NatsClient, instance_name: str) -> None:

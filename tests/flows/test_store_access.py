@@ -48,6 +48,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
 async def test_user_and_password(locked: MongoServer, driver: str) -> None:
     async with opened(uri=locked.uri, driver=driver, username=USER, password=PASSWORD) as store:
         await store.ping(4)
+        assert store.identity == f"{locked.address}/epr.endpoints"
 
 
 async def test_user_and_password_in_the_uri(locked: MongoServer, driver: str) -> None:
@@ -134,12 +135,14 @@ async def test_tls_with_a_password(encrypted: MongoServer, authority: Authority,
     tls = MongoTlsSettings(ca_file=authority.ca_file)
     async with opened(uri=encrypted.uri, driver=driver, tls=tls, username=USER, password=PASSWORD) as store:
         await store.ping(4)
+        assert store.identity == f"{encrypted.address}/epr.endpoints"
 
 
 async def test_the_uri_may_ask_for_tls(encrypted: MongoServer, authority: Authority, driver: str) -> None:
     uri = f"{encrypted.uri}&tls=true&tlsCAFile={authority.ca_file}"
     async with opened(uri=uri, driver=driver, username=USER, password=PASSWORD) as store:
         await store.ping(4)
+        assert store.identity == f"{encrypted.address}/epr.endpoints"
 
 
 async def test_a_server_that_strangers_certified(

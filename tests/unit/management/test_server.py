@@ -286,6 +286,7 @@ async def test_slow_clients_are_cut_off(management: ManagementServer, begin: byt
     async with asyncio.timeout(3):
         with contextlib.suppress(ConnectionResetError):
             await reader.read()
+    assert reader.at_eof() or reader.exception() is not None
     writer.close()
 
 
