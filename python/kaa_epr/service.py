@@ -28,7 +28,7 @@ from kaa_epr.register import Register
 from kaa_epr.store import open_store
 from kaa_epr.wire.bridge import Bridge
 from kaa_epr.wire.flushing import FLUSH_TIMEOUT
-from kaa_epr.wire.link import Link
+from kaa_epr.wire.link import Link, LinkStatus
 from kaa_epr.wire.protocol import Hooks
 from kaa_epr.wire.reads import read_stats, responder_subjects, srv_endpoints
 from kaa_epr.wire.services_api import (
@@ -138,11 +138,7 @@ class Service:
             lambda: None if status().hearing else "event subscriptions are not confirmed",
             required=True,
         )
-        self.health.add(
-            "requests",
-            lambda: "the server refused the request subscription" if status().get_refused else None,
-            required=True,
-        )
+        self.health.add("requests", lambda: _why_no_requests(status()), required=True)
         self.health.add(
             "other requests",
             lambda: ", ".join(refused) + ": refused" if (refused := status().refused_requests) else None,
@@ -293,3 +289,9 @@ def _without_credentials(uri: str) -> str:
     address, _, options = re.sub(r"//[^/?]*@", "//", uri, count=1).partition("?")
     told = [option for option in options.split("&") if option.partition("=")[0].lower() in _TELLABLE_OPTIONS]
     return f"{address}?{'&'.join(told)}" if told else address
+
+
+def _why_no_requests(status: LinkStatus) -> str | None:
+    if status.get_refused:
+        return "the server refused the request subscription"
+    return None if status.subscribed else "request subscriptions are not confirmed"

@@ -36,7 +36,8 @@ def certificates(tmp_path: Path) -> Certificates:
 
 def back(service: Service, connects: int) -> bool:
     """Whether the service hears and answers again, over its ``connects``-th connection."""
-    return service.link.stats().connects >= connects and service.link.status().hearing
+    status = service.link.status()
+    return service.link.stats().connects >= connects and status.hearing and status.subscribed
 
 
 SERVED = {"statuses": [200, 200], "hits": 1, "fast_path": True}

@@ -54,6 +54,8 @@ class LinkStatus:
 
     connected: bool = False
     hearing: bool = False
+    subscribed: bool = False
+    """The server has taken the request subscriptions of this session, those that it refused aside."""
     get_refused: bool = False
     refused_requests: tuple[str, ...] = ()
     """Request subjects that the server refused, that of metadata gets included."""
@@ -167,6 +169,7 @@ class Link:
         return LinkStatus(
             connected=session.client.is_connected,
             hearing=session.hearing,
+            subscribed=session.opened,
             get_refused=session.subscriptions.get_refused,
             refused_requests=session.subscriptions.refused_requests,
             fast_path=session.fast.in_use and session.client.is_connected,
