@@ -21,6 +21,7 @@ from kaa_epr.store import Store, StoreError, open_store
 from kaa_epr.store.change_stream import BATCH, Change, ChangeCursor
 from kaa_epr.store.errors import ChangeStreamLost, ChangeStreamUnsupported
 from kaa_epr.store.options import APP_NAME
+from tests.support.waiting import until
 
 TIME_LIMIT = 10.0
 MARK = "last"
@@ -231,8 +232,12 @@ async def test_a_closed_stream_leaves_nothing_at_the_server(
     await asyncio.gather(waiting, return_exceptions=True)
     await stream.close()
     await store.close()
-    cursors = client.admin.command("serverStatus")["metrics"]["cursor"]["open"]
-    assert cursors["total"] == 0
+
+    def cursors() -> int:
+        return int(client.admin.command("serverStatus")["metrics"]["cursor"]["open"]["total"])
+
+    await until(lambda: cursors() == 0, "the server lets go of the cursor")
+    assert cursors() == 0
 
 
 async def test_a_mongod_alone_has_no_change_streams(driver: Any, tmp_path: Path) -> None:

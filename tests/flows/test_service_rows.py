@@ -48,6 +48,10 @@ class Stage:
     def count(self, name: str) -> int:
         return count(self.service, name)
 
+    async def loads(self) -> bool:
+        """Whether the store serves a miss, and is known to do so."""
+        return (await self.get("e-2"))["statusCode"] == 200 and self.service.loader.stats().up
+
 
 @pytest.fixture
 def store(mongod: MongoServer, mongo_database: str) -> Iterator[Store]:
@@ -227,7 +231,6 @@ async def test_a_store_that_is_away(nats_server: NatsServer, own_mongod: MongoSe
             contexts.append(context)
         try:
             await _outage(stages, own_mongod)
-            assert [stage.service.loader.stats().up for stage in stages] == [True] * 3
         finally:
             for context in contexts:
                 await context.__aexit__(None, None, None)
@@ -239,16 +242,13 @@ async def _outage(stages: list[Stage], mongod: MongoServer) -> None:
         assert (await stage.get())["statusCode"] == 200
     mongod.kill()
     for stage in stages:
-        begun = time.monotonic()
         answers = await asyncio.gather(*(stage.get("e-2") for _ in range(20)), stage.get("e-1"))
         assert [one["statusCode"] for one in answers] == [503] * 20 + [200]
         assert answers[0]["reasonPhrase"] == "Endpoint store is unavailable"
-        assert time.monotonic() - begun < 2.0
-        assert stage.service.health.report().status == "DEGRADED"
+        await until(lambda stage=stage: stage.service.health.report().status == "DEGRADED")  # type: ignore[misc]
     mongod.start()
     for stage in stages:
-        await until(lambda stage=stage: stage.service.loader.stats().up, "the store is back", 30)  # type: ignore[misc]
-        assert (await stage.get("e-2"))["statusCode"] == 200
+        await until(stage.loads, "the store is back", 30)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -263,7 +263,7 @@ async def test_too_many_waiting_and_expiry_while_waiting(
             "epr",
             instance_name,
             responder={"max_pending": 3},
-            store={"timeout": 0.6},
+            store={"timeout": 2.0},
             **path,
         )
         async with serving(settings) as service:
@@ -271,7 +271,7 @@ async def test_too_many_waiting_and_expiry_while_waiting(
             inbox = peer.new_inbox()
             replies = await peer.subscribe(inbox)
             now = time.time_ns() // 1_000_000
-            soon = Get(correlation_id="soon", timestamp=now, timeout=300).encode()
+            soon = Get(correlation_id="soon", timestamp=now, timeout=1500).encode()
             subject = subjects.metadata_get_request(instance_name)
             await peer.publish(subject, soon, reply=inbox)
             waiting = [asyncio.ensure_future(stage.get(f"e-{number}")) for number in range(2)]

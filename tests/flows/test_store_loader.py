@@ -56,7 +56,6 @@ class Desk:
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._written = write_into(self._answers)
         self.store = store
-        self._probed = probes_of(store)
         self.new_primary = new_primaries_of(store)
         self.loader = Loader(self.engine, store, settings, self._written)
         self.loader.start()
@@ -90,23 +89,15 @@ class Desk:
 
     async def until_up(self) -> None:
         """Waits until loads run again."""
-        if self.loader.state is not BreakerState.CLOSED:
-            self._probed.clear()
-            async with asyncio.timeout(PATIENCE):
-                await self._probed.wait()
-        assert self.loader.state is BreakerState.CLOSED
+        await until(lambda: self.loader.state is BreakerState.CLOSED, "the store is back", PATIENCE)
 
+    async def until_loaded(self, endpoint_id: str) -> None:
+        """Asks until the store, which has just come back, is quick enough again for its time limit."""
 
-def probes_of(store: Store) -> asyncio.Event:
-    """Set whenever a probe of the store succeeds."""
-    probed, ping = asyncio.Event(), store.ping
+        async def loaded() -> bool:
+            return await self.status(endpoint_id) == 200
 
-    async def tell(time_limit: float) -> None:
-        await ping(time_limit)
-        probed.set()
-
-    store.ping = tell  # type: ignore[method-assign]
-    return probed
+        await until(loaded, f"{endpoint_id} is loaded", PATIENCE)
 
 
 def new_primaries_of(store: Store) -> asyncio.Event:
@@ -153,9 +144,17 @@ def driver(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+def limits(timeout: float) -> StoreSettings:
+    return StoreSettings(timeout=timeout, max_loads=2, batch_size=10, probe_interval=0.2)
+
+
 @pytest.fixture
 def settings() -> StoreSettings:
-    return StoreSettings(timeout=1.0, max_loads=2, batch_size=10, probe_interval=0.2)
+    """Patient: on a busy machine a load may take long. Tests of the time limit set one of their own."""
+    return limits(timeout=10.0)
+
+
+hasty = pytest.mark.parametrize("settings", [limits(timeout=1.0)], ids=["hasty"])
 
 
 @pytest.fixture
@@ -205,7 +204,7 @@ async def test_misses_gather_while_the_store_is_busy(desk: Desk, admin: MongoCli
     assert desk.engine.stats()["loads"] == 5
 
 
-@pytest.mark.parametrize("settings", [StoreSettings(timeout=3.0, max_loads=4, batch_size=10)])
+@pytest.mark.parametrize("settings", [StoreSettings(timeout=10.0, max_loads=4, batch_size=10)])
 async def test_a_third_load_begins_with_a_full_batch(desk: Desk, admin: MongoClient[dict[str, Any]]) -> None:
     slow(admin, finds=3, milliseconds=500)
     for i in range(11):
@@ -217,7 +216,7 @@ async def test_a_third_load_begins_with_a_full_batch(desk: Desk, admin: MongoCli
     assert desk.engine.stats()["loads"] == 3
 
 
-@pytest.mark.parametrize("settings", [StoreSettings(timeout=5.0, max_loads=4, batch_size=10)])
+@pytest.mark.parametrize("settings", [StoreSettings(timeout=10.0, max_loads=4, batch_size=10)])
 async def test_misses_do_not_wait_for_a_full_batch_behind_loads_that_hang(
     desk: Desk, admin: MongoClient[dict[str, Any]]
 ) -> None:
@@ -248,36 +247,42 @@ async def test_an_unusable_document_harms_no_other_and_is_logged(
     assert "secret" not in str(lines)
 
 
+@hasty
 async def test_a_late_load_is_answered_503_in_time_and_the_store_recovers(
     desk: Desk, admin: MongoClient[dict[str, Any]], settings: StoreSettings
 ) -> None:
     assert await desk.status("e1") == 200
-    slow(admin, finds=1, milliseconds=1300)
+    slow(admin, finds=1, milliseconds=2500)
     with capture_logs() as lines:
         began = asyncio.get_running_loop().time()
         assert await desk.status("e2") == 503
-        assert asyncio.get_running_loop().time() - began < settings.timeout + 0.5
+        assert settings.timeout <= asyncio.get_running_loop().time() - began < 2.5, (
+            "before the store answered"
+        )
         assert await desk.status("e1") == 200
         # The get was answered at its own deadline; the load was given up at one of its own, a tick away.
         await until(lambda: desk.loader.stats().trips == 1)
         await desk.until_up()
-    assert await desk.status("e2") == 200
+    await desk.until_loaded("e2")
     events = [line["event"] for line in lines]
     assert events.count("the store is down: misses are answered 503") == 1
     assert events.count("the store is back") == 1
     assert desk.no_more_answers()
 
 
+@pytest.mark.parametrize("settings", [limits(timeout=2.0)], ids=["2 s"])
 async def test_the_queue_and_a_slow_load_take_no_longer_than_the_time_limit_together(
     desk: Desk, admin: MongoClient[dict[str, Any]], settings: StoreSettings
 ) -> None:
-    slow(admin, finds=3, milliseconds=700)
+    slow(admin, finds=3, milliseconds=1400)
     began = asyncio.get_running_loop().time()
     for endpoint_id in ("e1", "e2", "e3"):  # the third waits until one of two loads has ended
         desk.get(endpoint_id)
     found = {answer["endpointId"]: answer["statusCode"] for answer in [await desk.answer() for _ in range(3)]}
     assert found == {"e1": 200, "e2": 200, "e3": 503}
-    assert settings.timeout <= asyncio.get_running_loop().time() - began < settings.timeout + 0.35
+    assert settings.timeout <= asyncio.get_running_loop().time() - began < 2 * 1.4, (
+        "before the third load ended"
+    )
     assert desk.loader.in_flight == 1
     desk.get("e3")
     assert (await desk.answer())["statusCode"] == 200
@@ -305,7 +310,7 @@ async def test_refusals_trip_after_three_in_a_row(desk: Desk, admin: MongoClient
 
 async def test_draining_waits_for_what_was_accepted(desk: Desk, admin: MongoClient[dict[str, Any]]) -> None:
     assert await desk.loader.drain(0)
-    slow(admin, finds=2, milliseconds=300)
+    slow(admin, finds=2, milliseconds=1000)
     for i in range(25):
         desk.get(f"e{i}")
     assert not await desk.loader.drain(0.05)
@@ -336,31 +341,29 @@ async def test_a_new_primary_flushes(desk: Desk, admin: MongoClient[dict[str, An
     assert desk.engine.stats()["loads"] == loads + 1
 
 
+@hasty
 @pytest.mark.parametrize("engine", ENGINES[-1:], indirect=True)
-async def test_a_stopped_server_and_its_return(
-    desk: Desk, server: MongoServer, settings: StoreSettings
-) -> None:
+async def test_a_stopped_server_and_its_return(desk: Desk, server: MongoServer) -> None:
     assert await desk.status("e1") == 200
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
-        began = asyncio.get_running_loop().time()
         for i in range(10, 40):
             desk.get(f"e{i}")
         assert {(await desk.answer())["statusCode"] for _ in range(30)} == {503}
-        assert asyncio.get_running_loop().time() - began < settings.timeout + 0.5
         # The gets were answered at their own deadline; the loads are given up at theirs, a tick away.
         await until(lambda: desk.loader.state is not BreakerState.CLOSED)
-        began = asyncio.get_running_loop().time()
+        loads = desk.engine.stats()["loads"]
         assert await desk.status("e50") == 503
         assert await desk.status("e1") == 200
-        assert asyncio.get_running_loop().time() - began < 0.2
+        assert desk.engine.stats()["loads"] == loads, "answered at once, without the store"
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
     await desk.until_up()
-    assert await desk.status("e50") == 200
+    await desk.until_loaded("e50")
     assert desk.no_more_answers()
 
 
+@hasty
 @pytest.mark.faults
 @pytest.mark.parametrize("engine", ENGINES[-1:], indirect=True)
 async def test_a_killed_server_and_its_return(
@@ -374,15 +377,13 @@ async def test_a_killed_server_and_its_return(
         desk = Desk(engine, store, settings)
         assert await desk.status("e1") == 200
         server.kill()
-        began = asyncio.get_running_loop().time()
         assert await desk.status("e2") == 503
-        assert asyncio.get_running_loop().time() - began < settings.timeout + 0.5
         assert await desk.status("e1") == 200
         await asyncio.to_thread(server.start)
         await desk.until_up()
-        assert await desk.status("e2") == 200
+        await desk.until_loaded("e2")
         # The new process has a new term.
-        assert desk.engine.stats()["flushes_store_primary_changed"] == 1
+        await until(lambda: desk.engine.stats()["flushes_store_primary_changed"] == 1)
         assert desk.no_more_answers()
         await desk.loader.stop()
         await store.close()
