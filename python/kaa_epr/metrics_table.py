@@ -322,6 +322,7 @@ REGISTER_TABLE: Final = (
     ),
     _register("histogram", "change_seconds", "From taking a change to its answer."),
     _register("gauge", "pending_changes", "Changes under way."),
+    _register("gauge", "pending_bytes", "Bytes of requests under way, over REST and NATS."),
     _register("counter", "document_writes", "Writes of endpoint documents that the majority has."),
     _register("counter", "events", "Events published by whoever wrote them."),
     _register("counter", "races", "Document writes made anew since somebody else changed the endpoint."),

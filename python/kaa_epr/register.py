@@ -25,6 +25,7 @@ from kaa_epr.events.publisher import Publisher
 from kaa_epr.events.writer import Heartbeats, WriterNumbers
 from kaa_epr.log import get_logger
 from kaa_epr.management.http_server import App
+from kaa_epr.metrics import RegisterStats
 from kaa_epr.rest.app import Limits, create_app
 from kaa_epr.rest.auth import Authenticator
 from kaa_epr.rest.handlers import Handlers
@@ -121,6 +122,10 @@ class Register:
         """Where REST is served; None before ``start``."""
         return self._server.url if self._serving else None
 
+    def numbers(self) -> RegisterStats:
+        """For metrics."""
+        return {**self.stats.told(), "pending_bytes": self.budget.used}
+
     async def start(self) -> None:
         """Makes or verifies what the store needs; goes on in the background while the store is away.
 
@@ -141,7 +146,9 @@ class Register:
         settings = self._settings
         secured = settings.security.enabled
         return create_app(
-            Handlers(self.endpoints, self._tasks, self._limits, settings.store_timeout),
+            Handlers(
+                self.endpoints, self._tasks, self._limits, settings.store_timeout, settings.rest.public_url
+            ),
             Authenticator(settings.security, self.stats),
             Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, self.budget),
             settings.rest.prefix,

@@ -128,7 +128,7 @@ class Service:
 
     def _register_stats(self) -> RegisterStats:
         assert self.register is not None
-        return self.register.stats.told()
+        return self.register.numbers()
 
     def _add_checks(self) -> None:
         status = self.link.status

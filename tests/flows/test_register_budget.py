@@ -58,6 +58,8 @@ async def test_what_is_beyond_the_budget_is_refused_and_nothing_is_kept(
     assert await register.pipeline.hold(20)
     waiting = asyncio.create_task(update("a"))
     await until(lambda: register.budget.used > len(LARGE))
+    gauge = f'kaa_epr_register_pending_bytes{{worker="0"}} {float(register.budget.used)}'
+    assert gauge in service.metrics.render().decode().splitlines()
     refused = await update("b")
     assert (refused["statusCode"], refused["reasonPhrase"]) == (503, "Too many requests are waiting")
     assert (refused["correlationId"], refused["endpointId"]) == ("c-1", "e-1")

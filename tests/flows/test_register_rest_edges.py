@@ -151,3 +151,22 @@ async def test_row_14_patches(http: httpx.AsyncClient, patch: Any, status: int, 
     else:
         assert answer.json() == METADATA | {"o": METADATA["o"] | expected}
         assert answer.headers["etag"] == '"2"'
+
+
+async def test_a_location_begins_with_the_public_url(
+    nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str
+) -> None:
+    """As behind an ingress that ends TLS and takes a part of the path away."""
+    public = "https://kaa.example.com/epr"
+    settings = register_settings(
+        nats_server.url, mongod.uri, instance_name, mongo_database, register={"rest": {"public_url": public}}
+    )
+    async with serving(settings) as service:
+        assert service.register is not None
+        async with httpx.AsyncClient(base_url=f"{service.register.url}/api/v1") as http:
+            made = await http.post("/endpoints", json={"endpointId": "e-1", "appVersion": VERSION})
+            batch = await http.post(
+                "/endpoints/batch", json={"endpoints": [{"metadata": {}}], "appVersion": VERSION}
+            )
+    assert made.headers["location"] == f"{public}/api/v1/endpoints/e-1"
+    assert batch.headers["location"].startswith(f"{public}/api/v1/endpoints/batch/status?appName=")

@@ -20,6 +20,7 @@ from kaa_epr.config.types import (
     Size,
     Text,
     split_list,
+    web_url,
 )
 
 _KIB: Final = 1024
@@ -96,6 +97,11 @@ class RestSettings(Group):
     )
     prefix: Annotated[str, AfterValidator(_prefix)] = Field(
         "/epr", description="`/api/v1` is served below this path too, as behind Kaa's ingress."
+    )
+    public_url: Annotated[str, AfterValidator(web_url)] | None = Field(
+        None,
+        description="What clients put before `/api/v1`, such as `https://kaa.example.com/epr`; `Location` "
+        "begins with it. Unset: as the request says, which behind a proxy that ends TLS is `http`.",
     )
     allow_open: bool = Field(
         False, description="Listen beyond loopback although no token is asked for. Anybody may change all."

@@ -30,6 +30,7 @@ _UNITS_BY_LOWER: Final = {unit.lower(): factor for unit, factor in _SIZE_UNITS.i
 _SIZE: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([a-zA-Z]*)\s*")
 _NATS_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
 _TOKEN: Final = re.compile(r"[!-~]+")
+_WEB_URL: Final = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*")
 _MAX_NAME: Final = 128
 """Characters of an instance or replica name: subjects that contain it stay far below NATS's line limit."""
 
@@ -126,6 +127,18 @@ def parse_server(value: str) -> ServerUrl:
     if not valid or re.search(r"\s", url):
         raise ValueError(expected)
     return ServerUrl(url)
+
+
+def web_url(value: str) -> str:
+    """An absolute URL of http or https without a slash at its end; no user, query or fragment."""
+    expected = "a URL such as https://kaa.example.com/epr, with no slash at its end, user, query or fragment"
+    try:
+        valid = _WEB_URL.fullmatch(value) and urlsplit(value).hostname and urlsplit(value).port != 0
+    except ValueError:
+        raise ValueError(expected) from None
+    if not valid:
+        raise ValueError(expected)
+    return value
 
 
 def split_list(value: Any) -> Any:

@@ -18,14 +18,13 @@ from kaa_epr.changes.errors import Refusal
 from kaa_epr.log import correlation, get_logger
 from kaa_epr.rest.auth import Authenticator
 from kaa_epr.rest.handlers import Call, Handlers
-from kaa_epr.rest.http import COMMON_HEADERS, Reply, check_target, correlation_id_of, json_body, refusal
+from kaa_epr.rest.http import API, COMMON_HEADERS, Reply, check_target, correlation_id_of, json_body, refusal
 from kaa_epr.rest.operations import OPERATIONS, Operation
 from kaa_epr.rest.page import render_page
 from kaa_epr.rest.query import read_all
 
 _log = get_logger(__name__)
 
-API: Final = "/api/v1"
 _PAGE_POLICY: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 

@@ -40,7 +40,7 @@ from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.service import Endpoints
 from kaa_epr.changes.state import EndpointState, decode_state
 from kaa_epr.changes.tasks import BatchTasks, NewEndpoint
-from kaa_epr.rest.http import Reply, empty, preconditions_of
+from kaa_epr.rest.http import API, Reply, empty, preconditions_of
 from kaa_epr.rest.models import AppVersionBody, BatchBody, RegisterBody, validated
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import EndpointQuery
@@ -77,12 +77,29 @@ class Task(Refusal):
 class Handlers:
     """One method an operation."""
 
-    def __init__(self, endpoints: Endpoints, tasks: BatchTasks, rules: Rules, seconds: float) -> None:
-        """``rules``: what a request may hold is judged before its conditions and before anything is read."""
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        tasks: BatchTasks,
+        rules: Rules,
+        seconds: float,
+        public_url: str | None = None,
+    ) -> None:
+        """``rules``: what a request may hold is judged before its conditions and before anything is read.
+
+        ``public_url``: what clients put before ``/api/v1``, where the request itself does not say that.
+        """
         self._endpoints = endpoints
         self._rules = rules
         self._tasks = tasks
         self._seconds = seconds
+        self._public_url = public_url
+
+    def _base(self, request: Request) -> str:
+        """``scheme://host/…/api/v1`` as the caller sees it. Kaa documents ``Location`` as an absolute URI."""
+        url = request.url
+        before = self._public_url or f"{url.scheme}://{url.netloc}{url.path[: url.path.index(API)]}"
+        return before + API
 
     # --- endpoints ------------------------------------------------------------------------------------------
     async def register(self, call: Call) -> Reply:
@@ -94,7 +111,7 @@ class Handlers:
         version = body.app_version.name
         command = Register(self._endpoints.applications.of_version(version), version, token, body.metadata)
         outcome = await self._endpoints.change(endpoint_id, command, call.correlation_id)
-        place = f"{_base(call.request)}/endpoints/{quote(endpoint_id)}"
+        place = f"{self._base(call.request)}/endpoints/{quote(endpoint_id)}"
         answer = {"token": token, "status": "Inactive", "endpointId": endpoint_id}
         return Reply(HTTPStatus.CREATED, answer, outcome.state.etag, {"Location": place})
 
@@ -218,7 +235,8 @@ class Handlers:
             for item in body.endpoints
         ]
         task_id = await self._tasks.accept(application, version, items, call.correlation_id)
-        place = f"{_base(call.request)}/endpoints/batch/status?appName={quote(application)}&taskId={task_id}"
+        status = f"endpoints/batch/status?appName={quote(application)}&taskId={task_id}"
+        place = f"{self._base(call.request)}/{status}"
         return Reply(HTTPStatus.ACCEPTED, {"taskId": task_id}, headers={"Location": place})
 
     def _check_item(self, where: str, metadata: Mapping[str, Any]) -> None:
@@ -284,9 +302,3 @@ def date_text(date: datetime) -> str:
 def new_token() -> str:
     """A token that nobody guesses."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(_TOKEN_LENGTH))
-
-
-def _base(request: Request) -> str:
-    """``scheme://host/…/api/v1`` as the caller sees it."""
-    path = request.url.path
-    return f"{request.url.scheme}://{request.url.netloc}{path[: path.index('/api/v1')]}/api/v1"

@@ -19,6 +19,7 @@ from kaa_epr.changes.errors import Invalid, Refusal
 from kaa_epr.changes.preconditions import Preconditions
 from kaa_epr.changes.values import parse_json, text_of
 
+API: Final = "/api/v1"
 CORRELATION_ID: Final = "Correlation-ID"
 JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"

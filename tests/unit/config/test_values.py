@@ -15,7 +15,7 @@ from kaa_epr.config.masking import mask_userinfo
 from kaa_epr.config.names import GROUPS, LEAVES
 from kaa_epr.config.reference import markdown, rows
 from kaa_epr.config.settings import Settings
-from kaa_epr.config.types import parse_server, parse_size
+from kaa_epr.config.types import parse_server, parse_size, web_url
 from kaa_epr.engine.api import EngineConfig
 
 
@@ -63,6 +63,35 @@ def test_servers(text: str, url: str) -> None:
 def test_wrong_servers(wrong: str) -> None:
     with pytest.raises(ValueError, match="a NATS server such as"):
         parse_server(wrong)
+
+
+@pytest.mark.parametrize("url", ["https://kaa.example.com", "http://h:8090/epr", "https://[::1]/a/b-c"])
+def test_web_urls(url: str) -> None:
+    assert web_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "h",
+        "/epr",
+        "nats://h",
+        "https://",
+        "https://h/",
+        "https://u@h",
+        "https://h?q",
+        "https://h#f",
+        "https://h:0",
+        "https://h:x",
+        "https://[::1",
+        "https://h/a b",
+        "https://h/\r\nX: y",
+    ],
+)
+def test_wrong_web_urls(wrong: str) -> None:
+    with pytest.raises(ValueError, match="a URL such as https"):
+        web_url(wrong)
 
 
 @pytest.mark.parametrize(
