@@ -17,11 +17,11 @@ MAX_FUNCTION: Final = 70
 LONG_FILE: Final = 300
 LONG_FUNCTION: Final = 30
 
-LONG_FILES: Final = 8
+LONG_FILES: Final = 7
 """Files of the product longer than LONG_FILE lines."""
-LONG_FUNCTIONS: Final = 20
+LONG_FUNCTIONS: Final = 19
 """Functions of the product longer than LONG_FUNCTION lines (their docstrings and signatures count)."""
-SILENCED: Final = 30
+SILENCED: Final = 27
 """Remarks that silence a linter or the type checker in the product."""
 
 MARKS: Final = re.compile(r"\b(?:(?:TODO|FIXME|XXX|HACK)\b|unimplemented!|todo!)")

@@ -7,7 +7,6 @@ import string
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,7 +24,6 @@ from kaa_epr.changes.commands import (
     Unregister,
 )
 from kaa_epr.changes.errors import (
-    EndpointUnknown,
     FieldRefusal,
     Invalid,
     KeyUnknown,
@@ -42,6 +40,7 @@ from kaa_epr.changes.state import EndpointState, decode_state
 from kaa_epr.changes.tasks import BatchTasks, NewEndpoint
 from kaa_epr.rest.http import API, Reply, empty, preconditions_of
 from kaa_epr.rest.models import AppVersionBody, BatchBody, RegisterBody, validated
+from kaa_epr.rest.shown import shown, shown_app_version
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import EndpointQuery
 from kaa_epr.store.transfer.planning import split
@@ -153,14 +152,14 @@ class Handlers:
     async def get_app_version(self, call: Call) -> Reply:
         """Row 10."""
         state = await self._endpoints.read(call.endpoint_id)
-        return _read(call, state, _app_version(state))
+        return _read(call, state, shown_app_version(state))
 
     async def put_app_version(self, call: Call) -> Reply:
         """Row 11."""
         version = validated(AppVersionBody, call.body).name
         command = SetAppVersion(self._endpoints.applications.of_version(version), version)
         state = (await self._change(call, command)).state
-        return Reply(body=_app_version(state), etag=state.etag)
+        return Reply(body=shown_app_version(state), etag=state.etag)
 
     # --- metadata -------------------------------------------------------------------------------------------
     async def get_metadata(self, call: Call) -> Reply:
@@ -268,35 +267,6 @@ def _read(call: Call, state: EndpointState, body: Any) -> Reply:
     if conditions.if_none_match is not None and weak_match(conditions.if_none_match, state.etag):
         return empty(HTTPStatus.NOT_MODIFIED, state.etag)
     return Reply(body=body, etag=state.etag)
-
-
-def shown(state: EndpointState, *, with_metadata: bool) -> dict[str, Any]:
-    """An endpoint as REST shows it; what is not stored is left out."""
-    endpoint: dict[str, Any] = {"endpointId": state.id}
-    dates = {"createdDate": state.created_at, "metadataUpdatedDate": state.metadata_updated_at}
-    endpoint |= {name: date_text(date) for name, date in dates.items() if date is not None}
-    if state.application_version is not None:
-        endpoint["appVersion"] = _app_version(state)
-    if state.endpoint_token is not None:
-        endpoint["endpointToken"] = state.endpoint_token
-    if with_metadata:
-        endpoint["metadata"] = dict(state.metadata)
-    return endpoint
-
-
-def _app_version(state: EndpointState) -> dict[str, Any]:
-    if state.application_version is None:
-        raise EndpointUnknown(state.id)
-    version = {"name": state.application_version}
-    if state.app_version_registered_at is not None:
-        version["registeredDate"] = date_text(state.app_version_registered_at)
-    return version
-
-
-def date_text(date: datetime) -> str:
-    """ISO 8601, UTC, milliseconds."""
-    utc = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
 
 
 def new_token() -> str:

@@ -151,7 +151,7 @@ class Link:
             _log.debug("nats session did not close in order", error=str(error))
         self._past.connects += session.connects
         self._past.disconnects += session.disconnects
-        self._past.bytes_read += session.bytes_read
+        self._past.bytes_read += session.traffic.bytes_read
         self._past.overflow_requests += session.overflow_requests
         self._past.overflow_events += session.overflow_events
         session.fast.unbind_all()
@@ -186,8 +186,8 @@ class Link:
             fast_path=status.fast_path,
             connects=self._past.connects + (session.connects if session else 0),
             disconnects=self._past.disconnects + (session.disconnects if session else 0),
-            bytes_read=self._past.bytes_read + (session.bytes_read if session else 0),
-            write_buffer_bytes=session.unsent if session else 0,
+            bytes_read=self._past.bytes_read + (session.traffic.bytes_read if session else 0),
+            write_buffer_bytes=session.traffic.unsent if session else 0,
             overflow_requests=self._past.overflow_requests + (session.overflow_requests if session else 0),
             overflow_events=self._past.overflow_events + (session.overflow_events if session else 0),
         )
@@ -195,7 +195,7 @@ class Link:
     def write(self, out: bytes) -> None:
         """Answers to landed gets. Between two sessions nobody takes them, and the engine holds them."""
         if self._session is not None:
-            self._session.write(out)
+            self._session.traffic.write(out)
 
     async def _write(self, out: bytes) -> None:
         self.write(out)
@@ -238,7 +238,7 @@ class Link:
     async def _send_all(self, session: Session, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await session.drain_writes()
+                await session.traffic.drain()
         except TimeoutError:
             raise nats_errors.FlushTimeoutError from None
         await session.flush(seconds)

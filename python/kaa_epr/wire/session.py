@@ -20,7 +20,7 @@ from kaa_epr.wire.flushing import FLUSH_TIMEOUT, confirmed_flush, stop_subscript
 from kaa_epr.wire.options import connect_options, wait_or
 from kaa_epr.wire.protocol import Hooks
 from kaa_epr.wire.subscriptions import Subjects, Subscriptions
-from kaa_epr.wire.transport import FastTransport
+from kaa_epr.wire.traffic import Traffic
 
 _log = get_logger(__name__)
 
@@ -50,17 +50,16 @@ class Session:
         self._repeats = Repeats()
         self.client = Client()
         self.fast = FastPath(settings, engine, self.client, hooks)
-        callbacks = Callbacks(engine, self._write_drained, hooks.loads, self._unread_events)
+        self.traffic = Traffic(self.client, self.fast)
+        callbacks = Callbacks(engine, self.traffic.write_drained, hooks.loads, self._unread_events)
         self.subscriptions = Subscriptions(self.client, subjects, self.fast, callbacks)
         self.opened = False
         """The request subscription was sent and processed: gets come."""
         self.hearing = False
         """Every event subscription of this connection is confirmed."""
         self.ended = asyncio.Event()
-        self.connects = 0
-        self.disconnects = 0
-        self.overflow_requests = 0
-        self.overflow_events = 0
+        self.connects = self.disconnects = 0
+        self.overflow_requests = self.overflow_events = 0
         self._lost = asyncio.Event()
         self._leaving_queue_group = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -107,7 +106,7 @@ class Session:
             mono_ms=mono_ms(),
         )
         if held:
-            self.write(held)
+            self.traffic.write(held)
 
     @property
     def answering(self) -> bool:
@@ -218,7 +217,7 @@ class Session:
     async def _leave(self) -> None:
         try:
             await stop_subscriptions(self.client, self.subscriptions.requests, self._lost)
-            await self.drain_writes()
+            await self.traffic.drain()
             await self.flush()
         except (nats_errors.Error, OSError) as error:
             _log.info("nats server closed the connection first", error=str(error))
@@ -240,34 +239,7 @@ class Session:
     async def leave_dead(self) -> None:
         """Another connection, without waiting for what this one has not sent."""
         await self.client.force_reconnect()
-        if not self.fast.in_use and (transport := internals.socket_transport(self.client)) is not None:
-            transport.abort()
-
-    # --- writing --------------------------------------------------------------------------------------------
-    def write(self, out: bytes) -> None:
-        """The engine's answers to landed gets."""
-        transport = internals.transport_of(self.client)
-        if isinstance(transport, FastTransport):
-            transport.write_answers(out)
-        else:
-            transport.write(out)
-            # nats-py's WebSocket transport sends nothing before it is drained.
-            self._run("drain", self._drain)
-
-    async def _drain(self) -> None:
-        try:
-            await self.drain_writes()
-        except OSError as error:
-            _log.debug("answers not sent", error=str(error))
-
-    async def _write_drained(self, out: bytes) -> None:
-        """As ``write``; waits while the connection has too much unsent, and with it nats-py's callback."""
-        self.write(out)
-        await internals.drain(self.client)
-
-    async def drain_writes(self) -> None:
-        """Until the transport's buffer is below its ceiling (and, on WebSocket, is sent at all)."""
-        await internals.drain(self.client)
+        self.traffic.abort()
 
     # --- end ------------------------------------------------------------------------------------------------
     async def stop_requests(self, seconds: float) -> None:
@@ -292,6 +264,7 @@ class Session:
         self.ended.set()
         for task in self._tasks.values():
             task.cancel()
+        self.traffic.stop()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await internals.close(self.client)
@@ -301,18 +274,3 @@ class Session:
             for request in self.subscriptions.requests:
                 internals.end_callback(request)
             self.fast.retire()
-
-    @property
-    def bytes_read(self) -> int:
-        """From the server, since this session began (on the callback path: payloads only)."""
-        moved = self.fast.movement()
-        return self.client.stats["in_bytes"] if moved is None else moved.read
-
-    @property
-    def unsent(self) -> int:
-        """Bytes in the write buffer."""
-        moved = self.fast.movement()
-        if moved is not None:
-            return moved.unsent
-        transport = internals.socket_transport(self.client)
-        return 0 if transport is None else transport.get_write_buffer_size()
