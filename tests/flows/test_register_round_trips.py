@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 
 import httpx
 import pytest
-from pymongo import monitoring
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.register_support import EpmmpCaller, Listener, connected, register_settings, serving
+from tests.support.store_commands import COMMANDS
 
 COUNT = 1000
-
-
-class Commands(monitoring.CommandListener):
-    """Commands on one collection, by name; the driver keeps listeners for ever, so this one can be deaf."""
-
-    def __init__(self) -> None:
-        self.database = ""
-        self.seen: Counter[str] = Counter()
-        self.statements: Counter[str] = Counter()
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        command = event.command
-        name = event.command_name
-        if event.database_name != self.database or command.get(name) != "endpoints":
-            return
-        if name == "find" and "$in" not in str(command.get("filter", {}).get("_id", "")):
-            return  # the sweeper's look for outboxes
-        if name == "aggregate":
-            return  # its count of them, for metrics
-        self.seen[name] += 1
-        self.statements[name] += len(command.get("updates", ())) or 1
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Not asked for."""
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Not asked for."""
-
-
-COMMANDS = Commands()
-monitoring.register(COMMANDS)
 
 
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
@@ -60,7 +28,7 @@ async def test_one_round_trip_per_stage(
         listener = Listener(nc)
         await listener.listen(instance_name)
 
-        _watch(mongo_database)
+        COMMANDS.watch(mongo_database)
         body = {
             "appVersion": {"name": "a-v1"},
             "endpoints": [{"endpointId": f"e-{n}", "metadata": {"n": n}} for n in range(COUNT)],
@@ -77,7 +45,7 @@ async def test_one_round_trip_per_stage(
         assert COMMANDS.statements["update"] == COUNT + 1
 
         cleared.clear()
-        _watch(mongo_database)
+        COMMANDS.watch(mongo_database)
         update = [{"endpointId": f"e-{n}", "metadataKey": "n", "metadataValue": b"-1"} for n in range(COUNT)]
         answer = await EpmmpCaller(nc, instance_name).call("key-batch-update", commands=update)
         assert answer["statusCode"] == 200
@@ -87,9 +55,3 @@ async def test_one_round_trip_per_stage(
         assert COMMANDS.seen == {"find": 2, "update": 2}
         assert COMMANDS.statements["update"] == COUNT + 1
         assert len(await listener.settle()) == 2 * COUNT
-
-
-def _watch(database: str) -> None:
-    COMMANDS.database = database
-    COMMANDS.seen.clear()
-    COMMANDS.statements.clear()

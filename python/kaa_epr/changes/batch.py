@@ -75,6 +75,9 @@ class Queue(Protocol):
     def next_in_line(self, items: Sequence[Item]) -> None:
         """They found no room in their endpoint's outbox."""
 
+    def published(self, endpoint_ids: Sequence[str], claim: conditional.Claim) -> None:
+        """What these outboxes hold under ``claim`` was published, so they can be cleared."""
+
 
 def new_claim(owner: str) -> conditional.Claim:
     """A claim on outboxes that nobody made before."""
@@ -135,8 +138,7 @@ class Batch:
         for done in written:
             done.settle()
         self._p.on_stage("answered")
-        await self._clear(written)
-        self._p.on_stage("cleared")
+        self._queue.published([done.old.id for done in written], self._claim)
 
     def _decoded(self, documents: Mapping[str, bytes]) -> dict[str, EndpointState | Unusable]:
         states: dict[str, EndpointState | Unusable] = {}
@@ -218,15 +220,6 @@ class Batch:
             return False
         self._p.stats.events += len(events)
         return True
-
-    async def _clear(self, written: list[Plan]) -> None:
-        ids = [made.old.id for made in written]
-        try:
-            await self._p.store.clear_outboxes(ids, self._claim, self._limits.store_timeout)
-        except StoreError as error:
-            # They will be published once more.
-            _log.warning("published events could not be taken out of their outboxes", error=str(error))
-            self._p.on_unpublished()
 
     def _refuse_all(self, refusal: Refusal) -> None:
         for items in self._items.values():

@@ -1,9 +1,11 @@
-"""Changes in batches: read, plan, write with the events, publish, answer, clear the outboxes.
+"""Changes in batches: read, plan, write with the events, publish, answer; outboxes are cleared behind that.
 
-While few batches are under way a command leaves at once; else commands gather. All commands for one endpoint
-that gathered become one document write, in the order in which they came, so a hot endpoint costs one round
-trip for many writers. An endpoint is in one batch at a time, and is not written while its outbox holds events
-of an earlier change: so first publications are in the order of versions, whoever publishes.
+While no batch is under way a command leaves at once; else commands gather until it ends, until they are
+``ENOUGH`` for a batch of their own, or for ``GATHER`` seconds: a batch of one costs as much as seven more in
+it. All commands for one endpoint that gathered become one document write, in the order in which they came,
+so a hot endpoint costs one round trip for many writers. An endpoint is in one batch at a time, and is not
+written while its outbox holds events of an earlier change: so first publications are in the order of
+versions, whoever publishes.
 """
 
 from __future__ import annotations
@@ -15,14 +17,20 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kaa_epr.changes.batch import Batch, Parts
+from kaa_epr.changes.clearing import Clearing
 from kaa_epr.changes.commands import Command
 from kaa_epr.changes.errors import Refusal, Unavailable
 from kaa_epr.changes.planning import Item, Outcome
 from kaa_epr.changes.preconditions import NONE, Preconditions
 from kaa_epr.log import get_logger
+from kaa_epr.store.conditional import Claim
 
 _log = get_logger(__name__)
 
+ENOUGH: Final = 32
+"""Endpoints with which a batch begins although another one is under way."""
+GATHER: Final = 0.02
+"""Seconds after which it begins with fewer."""
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
 """Seconds before an endpoint that somebody else is changing is tried again: doubling, half of it random."""
@@ -39,10 +47,12 @@ class Pipeline:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._batches = 0
+        self._gathering: asyncio.TimerHandle | None = None
+        self._clearing = Clearing(parts, self._cleared)
         self._closing = False
         self._held = False
         self.busy: set[str] = set()
-        """Endpoints of the batches under way; their outboxes are ours to publish."""
+        """Endpoints of the batches under way or not cleared yet; their outboxes are ours to publish."""
 
     # --- commands come --------------------------------------------------------------------------------------
     async def submit(
@@ -90,7 +100,9 @@ class Pipeline:
         begun = asyncio.get_running_loop().time()
         item.future.add_done_callback(lambda future: self._one_less(item, begun, future))
         self._enter([item])
-        if self._batches < self._limits.max_batches:
+        if item.endpoint_id in self._clearing:
+            self._clearing.hasten()
+        elif self._batches < self._limits.max_batches:
             # Not at once: what else this turn of the loop brings goes along.
             asyncio.get_running_loop().call_soon(self._start_batches)
 
@@ -109,17 +121,36 @@ class Pipeline:
             (waiting.appendleft if in_front else waiting.append)(item)
 
     # --- batches leave --------------------------------------------------------------------------------------
-    def _start_batches(self) -> None:
+    def _start_batches(self, *, overdue: bool = False) -> None:
         while self._ready and self._batches < self._limits.max_batches and not self._held:
-            batch: dict[str, list[Item]] = {}
-            while self._ready and len(batch) < self._limits.batch_size:
-                endpoint_id = self._ready.popleft()
-                batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
-            self.busy.update(batch)
-            self._batches += 1
-            task = asyncio.get_running_loop().create_task(self._run(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            if self._batches and len(self._ready) < ENOUGH and not overdue:
+                break
+            self._begin_batch()
+        self._gather()
+
+    def _begin_batch(self) -> None:
+        batch: dict[str, list[Item]] = {}
+        while self._ready and len(batch) < self._limits.batch_size:
+            endpoint_id = self._ready.popleft()
+            batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
+        self.busy.update(batch)
+        self._batches += 1
+        task = asyncio.get_running_loop().create_task(self._run(batch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _gather(self) -> None:
+        """What is ready and may begin, waits no longer than ``GATHER``."""
+        gathering = self._ready and self._batches < self._limits.max_batches and not self._held
+        if gathering and self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER, self._overdue)
+        elif not gathering and self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+
+    def _overdue(self) -> None:
+        self._gathering = None
+        self._start_batches(overdue=True)
 
     async def _run(self, batch: dict[str, list[Item]]) -> None:
         try:
@@ -130,7 +161,7 @@ class Pipeline:
                 item.resolve(Refusal("Internal server error"))
         finally:
             self._batches -= 1
-            self._release(batch)
+            self._release([endpoint_id for endpoint_id in batch if endpoint_id not in self._clearing])
             self._start_batches()
 
     def _release(self, endpoint_ids: Iterable[str]) -> None:
@@ -138,6 +169,16 @@ class Pipeline:
             self.busy.discard(endpoint_id)
             if endpoint_id in self._waiting and endpoint_id not in self._timers:
                 self._ready.append(endpoint_id)
+
+    def published(self, endpoint_ids: Sequence[str], claim: Claim) -> None:
+        """Their outboxes can be cleared; they are released then."""
+        self._clearing.add(endpoint_ids, claim)
+        if any(endpoint_id in self._waiting for endpoint_id in endpoint_ids):
+            self._clearing.hasten()
+
+    def _cleared(self, endpoint_ids: Iterable[str]) -> None:
+        self._release(endpoint_ids)
+        self._start_batches()
 
     def again(self, items: Sequence[Item], reason: str) -> None:
         """Commands whose endpoint somebody else is changing: later, unless their patience is over."""
@@ -198,7 +239,7 @@ class Pipeline:
                 await asyncio.wait(set(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(min(left, _LONGEST_PAUSE))
-        clean = not (self._tasks or self._waiting)
+        clean = await self._clearing.drain(deadline - loop.time()) and not (self._tasks or self._waiting)
         for timer in self._timers.values():
             timer.cancel()
         for item in (item for items in self._waiting.values() for item in items):

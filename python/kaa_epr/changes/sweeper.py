@@ -100,7 +100,7 @@ class Sweeper:
         left = begun + limits.claim_expiry / 2 - asyncio.get_running_loop().time()
         await p.publisher.publish(events, left)
         ids = [outbox.endpoint_id for outbox in taken]
-        await p.store.clear_outboxes(ids, claim, limits.store_timeout)
+        await p.store.clear_outboxes(ids, [claim], limits.store_timeout)
         p.stats.republished += len(events)
         p.stats.taken_over += sum(outbox.owner != p.replica_id for outbox in taken)
         _log.info("published what was left behind", endpoints=len(taken), events=len(events))

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import bson
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
+from pymongo.read_concern import ReadConcern
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.store.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome
 from kaa_epr.store.change_stream import LENIENT, ChangeStreams, version_of
+from kaa_epr.store.client import MAJORITY
 from kaa_epr.store.endpoints import EndpointQueries
 from kaa_epr.store.errors import ForeignCollection
 from kaa_epr.store.tasks import TaskQueries
@@ -51,7 +53,11 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
         return {document[f.id]: version_of(document.get(f.version)) for document in alive}
 
     async def _find(
-        self, ids: Sequence[str], projection: Mapping[str, int], time_limit: float
+        self,
+        ids: Sequence[str],
+        projection: Mapping[str, int],
+        time_limit: float,
+        read_concern: str = MAJORITY,
     ) -> list[bytes]:
         """One ``$in``: by a plain command, and by the driver's cursor where one answer cannot hold it all.
 
@@ -72,7 +78,8 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
                         "projection": projection,
                         "batchSize": len(ids) + 1,
                         "maxTimeMS": max(1, int(time_limit * 1000)),
-                    }
+                    },
+                    read_concern,
                 )
                 if not batch.cursor:
                     return [batch.documents] if batch.documents else []
@@ -80,17 +87,21 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
             except AutoReconnect as error:
                 if error.timeout:
                     raise
-        return await self._find_by_cursor(query, projection, len(ids) + 1, deadline)
+        collection = self._collection.with_options(read_concern=ReadConcern(read_concern))
+        return await self._find_by_cursor(collection, query, projection, len(ids) + 1, deadline)
 
     async def _find_by_cursor(
-        self, query: Mapping[str, Any], projection: Mapping[str, int], batch_size: int, deadline: float
+        self,
+        collection: Any,
+        query: Mapping[str, Any],
+        projection: Mapping[str, int],
+        batch_size: int,
+        deadline: float,
     ) -> list[bytes]:
         left_ms = int((deadline - time.monotonic()) * 1000)
         if left_ms <= 0:
             raise NetworkTimeout("no time left for a second attempt")
-        cursor = self._collection.find_raw_batches(
-            query, projection, batch_size=batch_size, max_time_ms=left_ms
-        )
+        cursor = collection.find_raw_batches(query, projection, batch_size=batch_size, max_time_ms=left_ms)
         batches = [batch async for batch in cursor]
         self._many_answers = len(batches) > 1
         return batches
@@ -109,6 +120,14 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
             return await self._find(ids, {_OUTBOX: 0}, time_limit)
 
         return await self._limited(find, "read", time_limit)
+
+    async def current(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
+        """Whole documents."""
+
+        async def find() -> list[bytes]:
+            return await self._find(ids, {}, time_limit, "local")
+
+        return await self._limited(find, "read for a change", time_limit)
 
     async def page(self, after: str | None, limit: int, time_limit: float) -> bytes:
         """The next ``limit`` documents behind ``after``, or as many as fit into one answer."""

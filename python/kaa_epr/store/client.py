@@ -37,7 +37,7 @@ from kaa_epr.store.reply import FirstBatch, first_batch
 _log: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_MAJORITY: Final = "majority"
+MAJORITY: Final = "majority"
 _CLOSE_SECONDS: Final = 1.0
 """How long closing waits for operations that nobody waits for any more."""
 
@@ -68,8 +68,8 @@ class BoundedClient(ABC):
         self._database = self._client.get_database(
             mongo.database,
             read_preference=ReadPreference.PRIMARY,
-            read_concern=ReadConcern(_MAJORITY),
-            write_concern=WriteConcern(_MAJORITY),
+            read_concern=ReadConcern(MAJORITY),
+            write_concern=WriteConcern(MAJORITY),
         )
         self._collection = self._database.get_collection(mongo.collection)
         self._name = mongo.collection
@@ -160,8 +160,8 @@ class BoundedClient(ABC):
 
         return await self._bounded(run(), operation, time_limit + 1)
 
-    async def _ask(self, command: Mapping[str, Any]) -> FirstBatch:
-        command = {**command, "readConcern": {"level": _MAJORITY}}
+    async def _ask(self, command: Mapping[str, Any], read_concern: str = MAJORITY) -> FirstBatch:
+        command = {**command, "readConcern": {"level": read_concern}}
         answer = await self._database.command(command, codec_options=DEFAULT_RAW_BSON_OPTIONS)
         return first_batch(answer["cursor"].raw)
 

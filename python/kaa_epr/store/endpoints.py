@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pymongo.errors import AutoReconnect
-from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from kaa_epr.store.client import BoundedClient
@@ -22,16 +21,6 @@ _HIDDEN: Final = (OUTBOX, CLAIM)
 
 class EndpointQueries(BoundedClient):
     """Reads of the register."""
-
-    async def current(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
-        """Whole documents."""
-        collection = self._collection.with_options(read_concern=ReadConcern("local"))
-
-        async def find() -> list[bytes]:
-            cursor = collection.find_raw_batches({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
-            return [batch async for batch in cursor]
-
-        return await self._limited(find, "read for a change", time_limit)
 
     async def outboxes(self, owner: str, expiry: float, limit: int, time_limit: float) -> list[Outbox]:
         """Outboxes without a living claim of somebody else."""
@@ -56,6 +45,8 @@ class EndpointQueries(BoundedClient):
             "aggregate": self._name,
             "pipeline": [
                 {"$match": {"outbox": {"$exists": True}}},
+                # Only for this order is the partial index used, and not the whole collection read.
+                {"$sort": {"outbox_claim.at": 1}},
                 {"$limit": MAX_BACKLOG},
                 {"$group": {"_id": None, "count": {"$sum": 1}, "oldest": {"$max": age}}},
             ],
@@ -68,9 +59,9 @@ class EndpointQueries(BoundedClient):
 
         return await self._limited(count, "count outboxes", time_limit)
 
-    async def clear_outboxes(self, ids: Sequence[str], claim: Claim, time_limit: float) -> None:
+    async def clear_outboxes(self, ids: Sequence[str], claims: Sequence[Claim], time_limit: float) -> None:
         """Empties outboxes that were published."""
-        condition = {"_id": {"$in": list(ids)}, f"{CLAIM}.id": claim.id}
+        condition = {"_id": {"$in": list(ids)}, f"{CLAIM}.id": {"$in": [claim.id for claim in claims]}}
         collection = self._collection.with_options(write_concern=WriteConcern(1))
 
         async def clear() -> None:

@@ -47,8 +47,8 @@ class RegisterStore(Store, Protocol):
     async def backlog(self, time_limit: float) -> tuple[int, float]:
         """How many outboxes there are, counted to a limit, and the age of the oldest claim in seconds."""
 
-    async def clear_outboxes(self, ids: Sequence[str], claim: Claim, time_limit: float) -> None:
-        """Empties the outboxes that were published under ``claim``, unless somebody took them over.
+    async def clear_outboxes(self, ids: Sequence[str], claims: Sequence[Claim], time_limit: float) -> None:
+        """Empties the outboxes that were published under one of ``claims``, unless somebody took them over.
 
         Acknowledged by the primary alone: were it lost, the events would be published once more.
         """

@@ -1,0 +1,137 @@
+"""Which commands share a batch, and which outboxes a clearing: counted where the driver sends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from bson import Int64
+from pymongo import MongoClient
+
+from kaa_epr.changes import clearing, pipeline
+from kaa_epr.changes.commands import PutKeys
+from kaa_epr.changes.pipeline import ENOUGH
+from kaa_epr.changes.planning import Outcome
+from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.register import Register
+from kaa_epr.service import Service
+from tests.flows.register_support import register_settings, serving
+from tests.support.store_commands import COMMANDS
+from tests.support.waiting import until
+
+NEVER = 3600.0
+
+
+@pytest.fixture
+def admin(mongod: MongoServer) -> Iterator[MongoClient[dict[str, Any]]]:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        yield client
+
+
+@pytest.fixture
+async def service(
+    admin: MongoClient[dict[str, Any]],
+    nats_server: NatsServer,
+    mongod: MongoServer,
+    mongo_database: str,
+    instance_name: str,
+) -> AsyncIterator[Service]:
+    admin[mongo_database].endpoints.insert_many(
+        [
+            {"_id": f"e{n}", "application": "a", "application_version": "a-v1", "version": Int64(1)}
+            for n in range(ENOUGH + 2)
+        ]
+    )
+    settings = register_settings(nats_server.url, mongod.uri, instance_name, mongo_database)
+    async with serving(settings) as service:
+        COMMANDS.watch(mongo_database)
+        yield service
+
+
+@pytest.fixture
+def register(service: Service) -> Register:
+    assert service.register is not None
+    return service.register
+
+
+def put(register: Register, endpoint_id: str, value: int = 1) -> asyncio.Future[Outcome]:
+    return register.pipeline.enqueue(endpoint_id, PutKeys({"k": value}), "c")
+
+
+@contextmanager
+def writes_wait(admin: MongoClient[dict[str, Any]]) -> Iterator[None]:
+    """The server answers reads, and no writes until the end."""
+    admin.admin.command("fsync", lock=True)
+    try:
+        yield
+    finally:
+        admin.admin.command("fsyncUnlock")
+
+
+def outboxes(admin: MongoClient[dict[str, Any]], database: str) -> list[str]:
+    return [document["_id"] for document in admin[database].endpoints.find({"outbox": {"$exists": True}})]
+
+
+async def test_outboxes_of_several_batches_are_cleared_together(
+    register: Register,
+    admin: MongoClient[dict[str, Any]],
+    mongo_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clearing, "GATHER", NEVER)
+    for n in range(5):
+        assert (await put(register, f"e{n}")).changed
+    assert sorted(outboxes(admin, mongo_database)) == [f"e{n}" for n in range(5)]
+    assert COMMANDS.seen == {"find": 5, "update": 5}
+    # An endpoint that is wanted again is not changed before it is cleared, and the others go with it.
+    assert (await put(register, "e0", 2)).state.version == 3
+    assert outboxes(admin, mongo_database) == ["e0"]
+    assert COMMANDS.seen == {"find": 6, "update": 7}
+
+
+async def test_outboxes_are_cleared_when_the_service_ends(
+    service: Service,
+    register: Register,
+    admin: MongoClient[dict[str, Any]],
+    mongo_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clearing, "GATHER", NEVER)
+    await asyncio.gather(put(register, "e0"), put(register, "e1"))
+    assert sorted(outboxes(admin, mongo_database)) == ["e0", "e1"]
+    await service.drain()
+    assert outboxes(admin, mongo_database) == []
+
+
+async def test_commands_gather_while_a_batch_is_under_way(
+    register: Register, admin: MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "GATHER", NEVER)
+    with writes_wait(admin):
+        first = put(register, "e0")
+        await until(lambda: COMMANDS.seen["update"] == 1)
+        others = [put(register, f"e{n}") for n in range(1, ENOUGH)]
+    await asyncio.gather(first, *others)
+    assert COMMANDS.seen["find"] == 2
+
+
+@pytest.mark.parametrize(("count", "gather"), [(ENOUGH, NEVER), (2, pipeline.GATHER)])
+async def test_enough_of_them_or_old_ones_do_not_wait_for_it(
+    count: int,
+    gather: float,
+    register: Register,
+    admin: MongoClient[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "GATHER", gather)
+    with writes_wait(admin):
+        first = put(register, "e0")
+        await until(lambda: COMMANDS.seen["update"] == 1)
+        others = [put(register, f"e{n}") for n in range(1, count + 1)]
+        await until(lambda: COMMANDS.seen["update"] == 2)
+        assert COMMANDS.seen["find"] == 2
+    await asyncio.gather(first, *others)
+    assert COMMANDS.statements["update"] >= count + 1
