@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,9 @@ async def _serve(settings: Settings, surroundings: Surroundings, worker: int) ->
         stopped = loop.create_task(stop.wait())
         await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
+            # What start-up made stays: no full collection need walk it, for tens of milliseconds each time.
+            gc.collect()
+            gc.freeze()
             surroundings.ready(ready.result())
         ready.cancel()
         await stopped
