@@ -21,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     sys.path.remove(str(Path(__file__).resolve().parent))
 
-from bench.contenders import Contender, contender, instance
+from bench.contenders import Contender, contender, instance, stop
 from bench.generator import ROOT, Generator
 from bench.locust.mix import DEFAULT
 from bench.scenarios import OURS, Dataset, Scenario
@@ -30,7 +30,6 @@ from bench.servers import DATABASE, Servers
 WORK: Final = ROOT / "bench" / "work"
 LOCUSTFILE: Final = ROOT / "bench" / "locust" / "locustfile.py"
 LOOPBACK: Final = "127.0.0.1"
-STOP_SECONDS: Final = 30
 REGISTER: Final = {"register": {"enabled": True, "rest": {"port": 0}, "security": {"enabled": False}}}
 """Updates go through the register, over NATS."""
 
@@ -66,19 +65,10 @@ def swarm(options: argparse.Namespace, ours: Contender, scenario: Scenario, serv
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with ExitStack() as running:
         leader = subprocess.Popen([*base, *master], env=environment)
-        running.callback(_stop, leader)
+        running.callback(stop, leader)
         for _ in range(options.workers):
-            running.callback(_stop, subprocess.Popen([*base, *worker], env=environment))
+            running.callback(stop, subprocess.Popen([*base, *worker], env=environment))
         return leader.wait(options.seconds + 120)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _free_port() -> int:

@@ -7,7 +7,13 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +115,31 @@ def frozen(
     with process:
         process.wait_for(re.compile("^frozen$"), 30)
         yield Frozen(nc, instance)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A service instance that observers watch and frozen responders answer for, and its collection."""
+
+    settings: Settings
+    collection: Any
+    nc: NatsClient
+    directory: Path
+
+    def frozen(self, first: dict[str, Any]) -> AbstractContextManager[Frozen]:
+        """A responder that answers every get so."""
+        return frozen(self.nc, self.settings.nats.servers[0], self._instance, first, self.directory)
+
+    def observing(self, options: ObserverOptions) -> AbstractAsyncContextManager[Observer]:
+        """As ``observing``."""
+        return observing(self.settings, options)
+
+    async def publish(
+        self, endpoint_id: str, version: int | None, kind: EventKind = EventKind.METADATA_UPDATED
+    ) -> None:
+        """As ``publish``."""
+        await publish(self.nc, self._instance, endpoint_id, version, kind)
+
+    @property
+    def _instance(self) -> str:
+        return self.settings.service.instance_name

@@ -28,11 +28,6 @@ MARK = "last"
 """Inserted to know that all before it was told."""
 
 
-@pytest.fixture(params=["motor", "pymongo"])
-def driver(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     """A mongod that can be told to fail."""

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import AsyncIterator
 
-import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
@@ -26,30 +25,7 @@ from kaa_epr.client import (
 )
 from kaa_epr.embedded import NatsServer
 from kaa_epr.events import subjects
-from tests.flows.client_repository import SECRET, SOON, Repository, answer_one, settle
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    """The repository's connection."""
-    connection = await nats.connect(nats_server.url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def repository(nc: NatsClient, instance_name: str) -> Repository:
-    made = Repository(nc, instance_name)
-    await made.listen()
-    return made
-
-
-@pytest.fixture
-async def client(nats_server: NatsServer, instance_name: str) -> AsyncIterator[EpmmpClient]:
-    async with EpmmpClient(
-        servers=nats_server.url, repository=instance_name, timeout=20, attempts=3, options=SOON
-    ) as made:
-        yield made
+from tests.flows.client_repository import SECRET, Repository, answer_one, settle
 
 
 async def test_a_get_carries_its_deadline_and_brings_the_answer(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import nats
@@ -22,29 +21,6 @@ from kaa_epr.client import (
 )
 from kaa_epr.embedded import NatsServer
 from tests.flows.client_repository import SECRET, SOON, Repository, answer_one
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    """The repository's connection."""
-    connection = await nats.connect(nats_server.url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def repository(nc: NatsClient, instance_name: str) -> Repository:
-    made = Repository(nc, instance_name)
-    await made.listen()
-    return made
-
-
-@pytest.fixture
-async def client(nats_server: NatsServer, instance_name: str) -> AsyncIterator[EpmmpClient]:
-    async with EpmmpClient(
-        servers=nats_server.url, repository=instance_name, timeout=20, attempts=3, options=SOON
-    ) as made:
-        yield made
 
 
 async def test_nobody_listens(nats_server: NatsServer, nc: NatsClient, instance_name: str) -> None:

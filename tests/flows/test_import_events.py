@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from bson import Int64
-from nats.aio.client import Client as NatsClient
-from pymongo import MongoClient
 
 from kaa_epr.changes.batch import Parts
 from kaa_epr.changes.importing import EventfulImport, ImportStalled
@@ -36,7 +34,7 @@ from kaa_epr.store.transfer import (
 )
 from kaa_epr.wire.outlet import SessionOutlet
 from kaa_epr.wire.publishing import NatsUnreachable
-from tests.flows.register_support import Listener, connected, register_settings, serving
+from tests.flows.register_support import Listener, register_settings, serving
 from tests.flows.test_register_faults import left_behind
 from tests.support.command import run
 
@@ -64,25 +62,6 @@ def settings(
             "store_timeout": 0.5,
         },
     )
-
-
-@pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database]["endpoints"]
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    async with connected(nats_server.url) as client:
-        yield client
-
-
-@pytest.fixture
-async def listener(nc: NatsClient, instance_name: str) -> Listener:
-    made = Listener(nc)
-    await made.listen(instance_name)
-    return made
 
 
 def line(endpoint_id: str, **fields: Any) -> dict[str, Any]:

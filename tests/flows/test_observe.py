@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from kaa_epr.observer import ObserverOptions, Policy
 from kaa_epr.observer.counts import Verdict
 from tests.flows.observe_support import (
     NOT_FOUND,
+    Stage,
     answer,
     document,
     finished,
@@ -46,15 +46,8 @@ def settings(
 
 
 @pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database]["endpoints"]
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    async with connected(nats_server.url) as client:
-        yield client
+def stage(settings: Settings, collection: Any, nc: NatsClient, tmp_path: Path) -> Stage:
+    return Stage(settings, collection, nc, tmp_path)
 
 
 # --- fresh
@@ -87,23 +80,16 @@ async def test_a_coherent_responder_is_never_called_stale(settings: Settings) ->
 
 
 # --- stale
-async def test_an_answer_older_than_its_event_is_counted_until_it_is_fresh(
-    settings: Settings,
-    nats_server: NatsServer,
-    instance_name: str,
-    collection: Any,
-    nc: NatsClient,
-    tmp_path: Path,
-) -> None:
-    collection.insert_one(document("e", 2, k=SECRET))
+async def test_an_answer_older_than_its_event_is_counted_until_it_is_fresh(stage: Stage) -> None:
+    stage.collection.insert_one(document("e", 2, k=SECRET))
     options = ObserverOptions(count=1)
     with (
         capture_logs() as logs,
-        frozen(nc, nats_server.url, instance_name, answer(1, k="old"), tmp_path) as responder,
+        stage.frozen(answer(1, k="old")) as responder,
     ):
-        async with observing(settings, options) as observer:
+        async with stage.observing(options) as observer:
             began = time.monotonic()
-            await publish(nc, instance_name, "e", 2)
+            await stage.publish("e", 2)
             await until(lambda: observer.counts.stale[1.0])
             await responder.thaw(answer(2, k=SECRET))
             summary = await finished(observer)
@@ -116,100 +102,67 @@ async def test_an_answer_older_than_its_event_is_counted_until_it_is_fresh(
     assert SECRET not in repr((logs, summary))
 
 
-async def test_staleness_that_does_not_end_is_given_up(
-    settings: Settings,
-    nats_server: NatsServer,
-    instance_name: str,
-    collection: Any,
-    nc: NatsClient,
-    tmp_path: Path,
-) -> None:
-    collection.insert_one(document("e", 2, k=1))
+async def test_staleness_that_does_not_end_is_given_up(stage: Stage) -> None:
+    stage.collection.insert_one(document("e", 2, k=1))
     options = ObserverOptions(Policy(give_up=0.5), count=1)
-    with frozen(nc, nats_server.url, instance_name, answer(1, k=0), tmp_path):
-        async with observing(settings, options) as observer:
-            await publish(nc, instance_name, "e", 2)
+    with stage.frozen(answer(1, k=0)):
+        async with stage.observing(options) as observer:
+            await stage.publish("e", 2)
             summary = await finished(observer)
     assert of_verdicts(summary) == {"stale": 1}
     assert summary["staleLongerThan"]["0"] == 1
 
 
-async def test_a_registered_endpoint_that_stays_unknown_is_stale(
-    settings: Settings,
-    nats_server: NatsServer,
-    instance_name: str,
-    collection: Any,
-    nc: NatsClient,
-    tmp_path: Path,
-) -> None:
-    collection.insert_one(document("e", 1))
+async def test_a_registered_endpoint_that_stays_unknown_is_stale(stage: Stage) -> None:
+    stage.collection.insert_one(document("e", 1))
     options = ObserverOptions(Policy(give_up=0.5), count=1)
-    with frozen(nc, nats_server.url, instance_name, NOT_FOUND, tmp_path):
-        async with observing(settings, options) as observer:
-            await publish(nc, instance_name, "e", 1, EventKind.REGISTERED)
+    with stage.frozen(NOT_FOUND):
+        async with stage.observing(options) as observer:
+            await stage.publish("e", 1, EventKind.REGISTERED)
             summary = await finished(observer)
     assert of_verdicts(summary) == {"stale": 1}
     assert summary["replies"]["404"]
 
 
-async def test_a_lasting_difference_after_a_foreign_event_is_stale(
-    settings: Settings,
-    nats_server: NatsServer,
-    instance_name: str,
-    collection: Any,
-    nc: NatsClient,
-    tmp_path: Path,
-) -> None:
-    collection.insert_one(document("e", None, k=2))
+async def test_a_lasting_difference_after_a_foreign_event_is_stale(stage: Stage) -> None:
+    stage.collection.insert_one(document("e", None, k=2))
     options = ObserverOptions(Policy(give_up=0.5, settle=0.1), count=1)
-    with frozen(nc, nats_server.url, instance_name, answer(None, k=1), tmp_path):
-        async with observing(settings, options) as observer:
-            await publish(nc, instance_name, "e", None)
+    with stage.frozen(answer(None, k=1)):
+        async with stage.observing(options) as observer:
+            await stage.publish("e", None)
             summary = await finished(observer)
     assert of_verdicts(summary) == {"stale": 1}
     assert summary["evidence"] == {"version": 0, "store": 1}
 
 
 # --- races
-async def test_a_further_event_or_write_explains_a_difference(
-    settings: Settings,
-    nats_server: NatsServer,
-    instance_name: str,
-    collection: Any,
-    nc: NatsClient,
-    tmp_path: Path,
-) -> None:
+async def test_a_further_event_or_write_explains_a_difference(stage: Stage) -> None:
     """Between the event and its check somebody wrote; the responder need not know of it yet."""
     ids = ("further-event", "further-write")
-    collection.insert_many([document(id_, None, k=2) for id_ in ids])
+    stage.collection.insert_many([document(id_, None, k=2) for id_ in ids])
     options = ObserverOptions(Policy(give_up=20, settle=0.1), count=3)
-    with frozen(nc, nats_server.url, instance_name, answer(None, k=1), tmp_path) as responder:
-        async with observing(settings, options) as observer:
+    with stage.frozen(answer(None, k=1)) as responder:
+        async with stage.observing(options) as observer:
             for id_ in ids:
-                await publish(nc, instance_name, id_, None)
+                await stage.publish(id_, None)
             await until(lambda: observer.counts.questions >= 6)
-            collection.replace_one({"_id": "further-write"}, document("further-write", None, k=3))
+            stage.collection.replace_one({"_id": "further-write"}, document("further-write", None, k=3))
             await responder.thaw(answer(None, k=2))
-            await publish(nc, instance_name, "further-event", None)
+            await stage.publish("further-event", None)
             summary = await finished(observer)
     assert of_verdicts(summary) == {"ambiguous": 2, "fresh": 1}
     assert summary["worstStalenessSeconds"] == 0
 
 
-async def test_what_was_deleted_or_made_anew_meanwhile_is_not_stale(
-    settings: Settings,
-    nats_server: NatsServer,
-    instance_name: str,
-    collection: Any,
-    nc: NatsClient,
-    tmp_path: Path,
-) -> None:
-    collection.insert_many([document("made-anew", 5, k=5), {"_id": "deleted", "version": 4, "deleted_at": 1}])
+async def test_what_was_deleted_or_made_anew_meanwhile_is_not_stale(stage: Stage) -> None:
+    stage.collection.insert_many(
+        [document("made-anew", 5, k=5), {"_id": "deleted", "version": 4, "deleted_at": 1}]
+    )
     options = ObserverOptions(count=2)
-    with frozen(nc, nats_server.url, instance_name, NOT_FOUND, tmp_path):
-        async with observing(settings, options) as observer:
-            await publish(nc, instance_name, "deleted", 3)
-            await publish(nc, instance_name, "made-anew", 3)
+    with stage.frozen(NOT_FOUND):
+        async with stage.observing(options) as observer:
+            await stage.publish("deleted", 3)
+            await stage.publish("made-anew", 3)
             summary = await finished(observer)
     assert of_verdicts(summary) == {"fresh": 1, "ambiguous": 1}
 
@@ -279,13 +232,11 @@ async def ended(observer: Any, count: int) -> None:
 
 
 # --- limits
-async def test_what_exceeds_a_limit_is_skipped_and_counted(
-    settings: Settings, instance_name: str, nc: NatsClient
-) -> None:
+async def test_what_exceeds_a_limit_is_skipped_and_counted(stage: Stage) -> None:
     options = ObserverOptions(Policy(delay=3600), max_per_second=5, max_concurrent=3)
-    async with observing(settings, options) as observer:
+    async with stage.observing(options) as observer:
         for number in range(10):
-            await publish(nc, instance_name, f"e{number}", 1)
+            await stage.publish(f"e{number}", 1)
         await until(lambda: observer.counts.events == 10)
         assert observer.numbers()["open"] == 3
     summary = observer.summary()
@@ -294,22 +245,18 @@ async def test_what_exceeds_a_limit_is_skipped_and_counted(
     assert of_verdicts(summary) == {"unfinished": 3}
 
 
-async def test_more_than_the_rate_is_skipped_and_counted(
-    settings: Settings, instance_name: str, nc: NatsClient
-) -> None:
+async def test_more_than_the_rate_is_skipped_and_counted(stage: Stage) -> None:
     options = ObserverOptions(Policy(delay=3600), max_per_second=0.1)
-    async with observing(settings, options) as observer:
+    async with stage.observing(options) as observer:
         for number in range(5):
-            await publish(nc, instance_name, f"e{number}", 1)
+            await stage.publish(f"e{number}", 1)
         await until(lambda: observer.counts.events == 5)
     assert observer.summary()["skipped"] == {"rate": 4, "concurrency": 0}
 
 
-async def test_without_answers_a_check_ends_by_what_it_met(
-    settings: Settings, instance_name: str, nc: NatsClient
-) -> None:
+async def test_without_answers_a_check_ends_by_what_it_met(stage: Stage) -> None:
     options = ObserverOptions(Policy(patience=0.2), count=1)
-    async with observing(settings, options) as observer:
-        await publish(nc, instance_name, "e", 1)
+    async with stage.observing(options) as observer:
+        await stage.publish("e", 1)
         summary = await finished(observer)
     assert of_verdicts(summary) == {"unanswered": 1}

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from bson import Int64
-from pymongo import MongoClient
 
 from kaa_epr.changes.purge import Purge
-from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.load import load
-from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.config.problems import ConfigError
 from kaa_epr.embedded import MongoServer, NatsServer
-from kaa_epr.store import open_store
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
 from tests.flows.register_support import register_settings, serving
 from tests.support.waiting import until
 
 DAY = 86_400.0
-
-
-@pytest.fixture(params=["motor", "pymongo"])
-async def store(
-    request: pytest.FixtureRequest, mongod: MongoServer, mongo_database: str
-) -> AsyncIterator[RegisterStore]:
-    settings = MongoSettings(uri=mongod.uri, database=mongo_database, driver=request.param)
-    opened = open_store(settings, StoreSettings())
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database]["endpoints"]
 
 
 def tombstone(endpoint_id: str, days: float, **fields: Any) -> dict[str, Any]:

@@ -12,18 +12,12 @@ from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
-from tests.flows.register_support import EpmmpCaller, connected, register_settings, serving
+from tests.flows.register_support import EpmmpCaller, register_settings, serving
 from tests.support.waiting import until
 from tests.wire.harness import Store
 
 BUDGET = 64 * 1024
 LARGE = b'"' + b"x" * 40_000 + b'"'
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    async with connected(nats_server.url) as client:
-        yield client
 
 
 @pytest.fixture

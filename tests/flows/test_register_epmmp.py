@@ -15,7 +15,7 @@ from pymongo import MongoClient
 from kaa_epr.client import EpmmpClient
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
-from tests.flows.register_support import EpmmpCaller, Listener, connected, register_settings, serving
+from tests.flows.register_support import EpmmpCaller, Listener, register_settings, serving
 
 
 def endpoint(endpoint_id: str, **metadata: Any) -> dict[str, Any]:
@@ -55,19 +55,6 @@ def endpoints(mongod: MongoServer, mongo_database: str) -> Any:
         collection = client[mongo_database]["endpoints"]
         collection.insert_many([endpoint("e-1", a=1, b="x"), endpoint("e-2", a=1)])
         yield collection
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    async with connected(nats_server.url) as client:
-        yield client
-
-
-@pytest.fixture
-async def listener(nc: NatsClient, instance_name: str) -> Listener:
-    made = Listener(nc)
-    await made.listen(instance_name)
-    return made
 
 
 @pytest.fixture

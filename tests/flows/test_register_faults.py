@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 from bson import Binary, Int64
-from pymongo import MongoClient
 
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer, start_nats
@@ -19,16 +17,10 @@ from kaa_epr.events.outgoing import EventKind, encode
 from kaa_epr.service import Service
 from kaa_epr.store.errors import ForeignCollection
 from kaa_epr.store.indexes import IndexConflict
-from tests.flows.register_support import Listener, connected, register_settings, serving
+from tests.flows.register_support import Listener, register_settings, serving
 
 pytestmark = pytest.mark.faults
 QUICK = {"claim_expiry": 1, "store_timeout": 0.5}
-
-
-@pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database]["endpoints"]
 
 
 @pytest.fixture
@@ -36,14 +28,6 @@ def settings(
     nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str
 ) -> Settings:
     return register_settings(nats_server.url, mongod.uri, instance_name, mongo_database, register=QUICK)
-
-
-@pytest.fixture
-async def listener(nats_server: NatsServer, instance_name: str) -> AsyncIterator[Listener]:
-    async with connected(nats_server.url) as nc:
-        made = Listener(nc)
-        await made.listen(instance_name)
-        yield made
 
 
 def client_of(service: Service) -> httpx.AsyncClient:

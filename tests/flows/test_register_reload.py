@@ -12,17 +12,11 @@ from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
-from tests.flows.register_support import EpmmpCaller, Listener, connected, register_settings, serving
+from tests.flows.register_support import EpmmpCaller, Listener, register_settings, serving
 from tests.wire.harness import Store
 
 WRITERS = 8
 ENDPOINTS = [f"e-{number}" for number in range(WRITERS)]
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    async with connected(nats_server.url) as client:
-        yield client
 
 
 @pytest.fixture

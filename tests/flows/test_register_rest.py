@@ -11,11 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from bson import Int64
-from pymongo import MongoClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
-from tests.flows.register_support import Heard, Listener, connected, register_settings, serving
+from tests.flows.register_support import Heard, Listener, register_settings, serving
 
 API = "/api/v1"
 VERSION = {"name": "app-v1"}
@@ -42,25 +41,11 @@ async def service(
 
 
 @pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Any:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database]["endpoints"]
-
-
-@pytest.fixture
 async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     assert service.register is not None
     assert service.register.url is not None
     async with httpx.AsyncClient(base_url=service.register.url + API, timeout=30) as client:
         yield client
-
-
-@pytest.fixture
-async def listener(nats_server: NatsServer, instance_name: str) -> AsyncIterator[Listener]:
-    async with connected(nats_server.url) as nc:
-        made = Listener(nc)
-        await made.listen(instance_name)
-        yield made
 
 
 async def register(http: httpx.AsyncClient, endpoint_id: str = "e-1", **metadata: Any) -> httpx.Response:

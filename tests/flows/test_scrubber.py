@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from bson import Int64
-from pymongo import MongoClient
 from structlog.testing import capture_logs
 
 from kaa_epr import clock
-from kaa_epr.config.groups import StoreSettings
-from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, EngineConfig, FlushCause, Kind
-from kaa_epr.store import Store, open_store
+from kaa_epr.store import Store
 from kaa_epr.witness.scrubber import MAX_SUSPECTS, Finding, Scrubber
 from tests.property.messages import Get, event_payload
 from tests.property.support import each_engine, needs_rust
@@ -26,22 +22,6 @@ from tests.wire.harness import Store as Documents
 from tests.wire.harness import ask, connected, count, serving, settings_of
 
 TIME_LIMIT = 10.0
-
-
-@pytest.fixture(params=["motor", "pymongo"])
-async def store(
-    request: pytest.FixtureRequest, mongod: MongoServer, mongo_database: str
-) -> AsyncIterator[Store]:
-    mongo = MongoSettings(uri=mongod.uri, database=mongo_database, driver=request.param)
-    store = open_store(mongo, StoreSettings())
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database].endpoints
 
 
 class Bench:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,6 @@ def identity(instance: str, service_id: str = "r-1") -> ServiceIdentity:
         metadata=lambda: {"engine": "rust", "fast_path": "not in use: ws://"},
         id=service_id,
     )
-
-
-@pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[NatsClient]:
-    connection = await nats.connect(nats_server.url)
-    yield connection
-    await connection.close()
 
 
 async def ask(nc: NatsClient, subject: str) -> dict[str, Any]:

@@ -35,21 +35,10 @@ async def opened(mongo: MongoSettings, seconds: float) -> AsyncIterator[Store]:
         await store.close()
 
 
-@pytest.fixture(params=DRIVERS)
-def mongo(request: pytest.FixtureRequest, mongod: MongoServer, mongo_database: str) -> MongoSettings:
-    return MongoSettings(uri=mongod.uri, database=mongo_database, driver=request.param)
-
-
 @pytest.fixture
 async def store(mongo: MongoSettings) -> AsyncIterator[Store]:
     async with opened(mongo, TIME_LIMIT) as store:
         yield store
-
-
-@pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Any:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database].endpoints
 
 
 def decoded(batches: list[bytes]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import bson
 import pytest
@@ -32,7 +32,6 @@ ENGINES = [
     "pure",
     pytest.param("rust", marks=pytest.mark.skipif(not RUST, reason="the extension is not built")),
 ]
-DRIVERS = get_args(MongoSettings.model_fields["driver"].annotation)
 PATIENCE = 30.0
 """Seconds after which a test gives up waiting."""
 
@@ -137,11 +136,6 @@ def admin(server: MongoServer) -> Iterator[MongoClient[dict[str, Any]]]:
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest) -> Any:
-    return request.param
 
 
 def limits(timeout: float) -> StoreSettings:

@@ -6,13 +6,12 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import Int64
-from pymongo import MongoClient
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
@@ -33,24 +32,6 @@ from kaa_epr.store.transfer import (
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "endpoints.jsonl"
 SMALL = ImportOptions(batch_lines=10)
-
-
-@pytest.fixture(params=["motor", "pymongo"])
-def mongo(request: pytest.FixtureRequest, mongod: MongoServer, mongo_database: str) -> MongoSettings:
-    return MongoSettings(uri=mongod.uri, database=mongo_database, driver=request.param)
-
-
-@pytest.fixture
-async def store(mongo: MongoSettings) -> AsyncIterator[Store]:
-    store = open_store(mongo, StoreSettings())
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def collection(mongod: MongoServer, mongo_database: str) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        yield client[mongo_database].endpoints
 
 
 def write(path: Path, *lines: dict[str, Any] | str) -> Path:

@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from kaa_epr.embedded import binaries
 from kaa_epr.embedded.errors import ServerFailed
 from kaa_epr.embedded.process import ServerProcess
+from kaa_epr.embedded.server import EmbeddedServer
 from kaa_epr.store import replica_set
 
 HOST: Final = "127.0.0.1"
@@ -44,7 +45,7 @@ class MongoTls:
         return {"tls": True, "tlsCAFile": str(self.ca_file), "tlsCertificateKeyFile": str(self.cert_key_file)}
 
 
-class MongoServer:
+class MongoServer(EmbeddedServer):
     """One mongod with its files in ``directory``; ``port`` (0: any) counts for a fresh directory only.
 
     ``auth`` (user, password) switches access control on and makes that user root. ``initiate=False`` leaves
@@ -115,26 +116,6 @@ class MongoServer:
             except BaseException:
                 self.process.kill()
                 raise
-
-    def stop(self) -> None:
-        """Stop it in order; its port is remembered."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """Kill it as a crash would; its port is remembered."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        """Stop it if it runs, and start it on the same port with the same data."""
-        self.process.stop()
-        self.start()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _launch(self, arguments: Sequence[str], keep_open: Sequence[int]) -> None:
         """Run mongod until it takes connections, and note its port, which the set's configuration holds."""

@@ -6,10 +6,11 @@ import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from kaa_epr.embedded import binaries
 from kaa_epr.embedded.process import ServerProcess
+from kaa_epr.embedded.server import EmbeddedServer
 
 HOST: Final = "127.0.0.1"
 ANY_PORT: Final = -1
@@ -22,7 +23,7 @@ RELOADED: Final = re.compile(r"Reloaded server configuration")
 PORT_TAKEN: Final = re.compile(r"address already in use")
 
 
-class NatsServer:
+class NatsServer(EmbeddedServer):
     """One nats-server. ``config_lines`` is configuration text beside ``listen`` (authorization, tls, ...).
 
     With ``cluster`` (a cluster's name) it listens for routes too, and connects to ``routes``.
@@ -73,19 +74,6 @@ class NatsServer:
             self.process.kill()
             raise
 
-    def stop(self) -> None:
-        """Stop it in order; its port is remembered."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """Kill it as a crash would; its port is remembered."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        """Stop it if it runs, and start it on the same port."""
-        self.process.stop()
-        self.start()
-
     def reload(self, config_lines: Sequence[str]) -> None:
         """Replace the configuration of the running server and wait until it took it (SIGHUP)."""
         self.config_lines = tuple(config_lines)
@@ -93,13 +81,6 @@ class NatsServer:
         self.process.forget()
         self.process.signal(signal.SIGHUP)
         self.process.wait_for(RELOADED, START_TIMEOUT)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _write_config(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
