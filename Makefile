@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Most tests wait for real servers; more workers than cores keep the cores busy. A file's tests stay together.
+# Most tests wait for real servers; more workers than cores keep the cores busy. A file's tests stay together, and
+# files go out in their order: xdist's own, by the number of tests, leaves single tests of a minute to the end.
 WORKERS ?= 3
 
 TOOLS := $(VENV)/.tools
@@ -51,7 +52,7 @@ test-rust:
 .PHONY: test-python
 test-python: build
 	@.ci/require servers
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: build ## formatters and linters in check mode: ruff, mypy, stubtest, cargo fmt, clippy

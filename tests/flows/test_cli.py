@@ -140,8 +140,10 @@ def test_import_of_a_missing_file_names_it(tmp_path: Path) -> None:
 def test_import_without_a_store_fails_without_a_trace(tmp_path: Path) -> None:
     file = tmp_path / "one.jsonl"
     file.write_text('{"endpointId": "x"}\n')
-    done = run("import", str(file), "--mongo", "mongodb://user:hunter2@127.0.0.1:1")
+    away = ["--mongo", "mongodb://user:hunter2@127.0.0.1:1", "--set", "store.timeout=0.5"]
+    done = run("import", str(file), "--no-events", *away)
     assert done.returncode == 1
+    assert "no primary is reachable" in done.stderr
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr
 
@@ -206,8 +208,8 @@ def test_probe_finds_a_wrong_mapping(embedded_service: Served) -> None:
 
 
 def test_probe_names_what_it_cannot_reach(tmp_path: Path) -> None:
-    away = ["--set", "nats.servers=nats://127.0.0.1:1", "--set", "mongo.uri=mongodb://127.0.0.1:1"]
-    done = run("check-config", "samples/epr.yaml", "--probe", *away)
+    away = ["nats.servers=nats://127.0.0.1:1", "mongo.uri=mongodb://127.0.0.1:1", "store.timeout=0.5"]
+    done = run("check-config", "samples/epr.yaml", "--probe", *(f"--set={setting}" for setting in away))
     assert done.returncode == 1
     assert "mongo: PROBLEM" in done.stdout
     assert "nats: PROBLEM" in done.stdout

@@ -15,6 +15,7 @@ from bson import Int64
 from kaa_epr.changes.batch import Parts
 from kaa_epr.changes.importing import EventfulImport, ImportStalled
 from kaa_epr.changes.pipeline import Pipeline
+from kaa_epr.cli import importing
 from kaa_epr.cli.importing import eventful
 from kaa_epr.client import EndpointMetadata, EpmmpClient
 from kaa_epr.config.settings import Settings
@@ -260,7 +261,10 @@ async def export(settings: Settings) -> str:
 
 
 @pytest.mark.parametrize("settings", ["motor"], indirect=True)
-async def test_without_nats_nothing_is_changed(settings: Settings, collection: Any) -> None:
+async def test_without_nats_nothing_is_changed(
+    settings: Settings, collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "_CONNECT_SECONDS", 1.0)
     away = settings.model_copy(
         update={"nats": settings.nats.model_copy(update={"servers": ("nats://127.0.0.1:1",)})}
     )

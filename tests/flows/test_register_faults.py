@@ -15,6 +15,7 @@ from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer, start_nats
 from kaa_epr.events.outgoing import EventKind, encode
 from kaa_epr.service import Service
+from kaa_epr.store import indexes
 from kaa_epr.store.errors import ForeignCollection
 from kaa_epr.store.indexes import IndexConflict
 from tests.flows.register_support import Listener, register_settings, serving
@@ -122,7 +123,10 @@ async def test_without_nats_nothing_is_stored_and_with_it_again_all_works(
         server.stop()
 
 
-async def test_without_mongo_writes_are_refused(nats_server: NatsServer, instance_name: str) -> None:
+async def test_without_mongo_writes_are_refused(
+    nats_server: NatsServer, instance_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes, "_LIST_SECONDS", 1.0)
     # Nothing listens on the discard port of loopback.
     settings = register_settings(
         nats_server.url, "mongodb://127.0.0.1:9", instance_name, "x", register=QUICK, store={"timeout": 0.2}
