@@ -114,16 +114,18 @@ async def test_wrong_answers_are_counted(wrong: bytes, nats_server: NatsServer) 
 
 
 async def test_a_stale_answer_is_as_old_as_what_it_misses(nats_server: NatsServer) -> None:
+    begun = time.monotonic()
     async with asking(nats_server, [answer(bulk_endpoint(), 1)] * 2) as getter:
         getter.send(1)
         await until(lambda: not getter.waiting)
-        assert 0 <= getter.judge.now.worst < 1
+        assert 0 <= getter.judge.now.worst < time.monotonic() - begun
+        old_at_once = getter.judge.now.stale.get(1.0, 0)  # on a very busy machine
         begun = time.monotonic()
         await until(lambda: time.monotonic() > begun + 1.1)
         getter.send(1)
         await until(lambda: not getter.waiting)
         phase = getter.judge.now
-    assert (phase.stale[0.0], phase.stale[1.0], phase.stale[10.0], phase.wrong) == (2, 1, 0, 0)
+    assert (phase.stale[0.0], phase.stale[1.0], phase.wrong) == (2, 1 + old_at_once, 0)
     assert "was stale for" in failed(phase)
 
 

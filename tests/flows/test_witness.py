@@ -296,7 +296,7 @@ async def test_an_operators_flush_lets_versions_go_back(
 ) -> None:
     store = Store(mongod.uri, mongo_database)
     store.put("e-1", version=5)
-    groups = {**engine, "management": {"enabled": True, "port": 0}, "store": {"timeout": 0.5}}
+    groups = {**engine, "management": {"enabled": True, "port": 0}}
     settings = settings_of(nats_server.url, mongod.uri, mongo_database, instance_name, **groups)
     async with serving(settings) as service, connected(nats_server.url) as peer:
         event = event_payload(Kind.METADATA_UPDATED, "e-1")
