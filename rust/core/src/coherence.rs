@@ -71,7 +71,7 @@ impl Coherence {
     }
 
     /// Whether a load of `id` that begins now may be cached (rules 3 to 7).
-    pub fn may_cache(&self, id: &str, mono_ms: u64) -> bool {
+    pub fn may_cache(&mut self, id: &str, mono_ms: u64) -> bool {
         self.may_serve()
             && self.settled(mono_ms)
             && !self.foreign.holds(id, mono_ms)

@@ -187,7 +187,11 @@ impl Park {
 
     /// Takes up to `max` queued flights, oldest first, as one load. `cacheable` tells of each id whether a
     /// load of it that begins now may be cached.
-    pub fn begin(&mut self, max: usize, cacheable: impl Fn(&str) -> bool) -> Option<(u64, &[Arc<str>])> {
+    pub fn begin(
+        &mut self,
+        max: usize,
+        mut cacheable: impl FnMut(&str) -> bool,
+    ) -> Option<(u64, &[Arc<str>])> {
         if self.queue.is_empty() || max == 0 {
             return None;
         }

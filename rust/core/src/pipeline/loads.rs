@@ -49,7 +49,7 @@ impl Core {
         if self.is_full() {
             return None;
         }
-        let coherence = &self.coherence;
+        let coherence = &mut self.coherence;
         let (load, ids) = self.park.begin(max, |id| coherence.may_cache(id, now.mono_ms))?;
         let ids: Vec<String> = ids.iter().map(|id| id.as_ref().to_owned()).collect();
         self.stats.count.loads += 1;
