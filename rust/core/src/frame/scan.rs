@@ -400,6 +400,9 @@ fn prefix(line: &[u8]) -> Prefix {
     Prefix::Other
 }
 
+/// Bytes that are looked through sooner than `memchr` is called: a subscription id and a size.
+const SHORT: usize = 16;
+
 /// Fields separated by single spaces, as ranges; an empty field ends the line as odd (its number fails).
 struct Fields<'a> {
     text: &'a [u8],
@@ -411,7 +414,12 @@ impl Iterator for Fields<'_> {
 
     fn next(&mut self) -> Option<(usize, usize)> {
         let rest = self.text.get(self.at..)?;
-        let len = memchr(b' ', rest).unwrap_or(rest.len());
+        let space = if rest.len() <= SHORT {
+            rest.iter().position(|byte| *byte == b' ')
+        } else {
+            memchr(b' ', rest)
+        };
+        let len = space.unwrap_or(rest.len());
         let field = (self.at, self.at + len);
         self.at += len + 1;
         Some(field)
