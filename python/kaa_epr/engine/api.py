@@ -1,13 +1,13 @@
 """The engine: one sans-I/O state machine, two implementations (`rust`, `pure`), one contract.
 
 The shell (wire, fill) reports what arrived and what time it is; the engine answers with bytes to write and
-loads to make. It never blocks and never calls back. Times: ``wall_ms`` is Unix time in milliseconds,
-``mono_ms`` a monotonic clock in milliseconds.
+loads to make. It never blocks and never calls back (but see ``Reader``). Times: ``wall_ms`` is Unix time in
+milliseconds, ``mono_ms`` a monotonic clock in milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol, TypeAlias
@@ -212,6 +212,20 @@ class Engine(Protocol):
         """Counters since start and gauges, by the names in ``engine/stats.py``."""
 
 
+class Reader(Protocol):
+    """Takes the chunks of one connection, at the time at which they come."""
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes taken so far."""
+
+    def feed(self, data: bytes) -> None:
+        """The bytes of one read, whole frames or not. Raises what ``took`` raises."""
+
+    def close(self) -> None:
+        """Whatever still comes is nobody's: it neither reaches the engine nor counts."""
+
+
 class FastEngine(Engine, Protocol):
     """An engine that reads the connection's bytes itself (flow 1: one call per read chunk)."""
 
@@ -224,8 +238,13 @@ class FastEngine(Engine, Protocol):
     def reset_scanner(self) -> None:
         """The bytes of a new connection start here."""
 
-    def feed(self, chunk: bytes, wall_ms: int, mono_ms: int) -> FeedResult:
-        """The bytes of one read, whole frames or not."""
+    def reader(self, took: Callable[[FeedResult, float], None], mono_ns: int) -> Reader:
+        """What a new connection reads through. ``mono_ns``: ``time.monotonic_ns()`` of this moment.
+
+        ``took(result, seconds)`` is called within ``Reader.feed``, ``seconds`` after the chunk came, if
+        anything is to be written, passed on or resumed, or flights were queued. For a chunk of events
+        alone it is not.
+        """
 
     def resume(self, wall_ms: int, mono_ms: int) -> FeedResult:
         """Goes on with what was left when ``more`` was returned, and with landed gets kept back."""

@@ -20,7 +20,7 @@ _log = get_logger(__name__)
 
 def is_fast(engine: Engine) -> TypeGuard[FastEngine]:
     """Whether the engine can read a connection's bytes itself."""
-    return hasattr(engine, "feed")
+    return hasattr(engine, "reader")
 
 
 class FastPath:

@@ -14,7 +14,7 @@ import struct
 import termios
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic_ns, perf_counter
 from typing import cast
 
 from kaa_epr.clock import mono_ms, wall_ms
@@ -49,8 +49,11 @@ def kernel_unsent(transport: asyncio.BaseTransport) -> int:
     return int(struct.unpack("i", told)[0])
 
 
-class Wire(asyncio.Protocol):
-    """One connection, from before it is made until after it is lost."""
+class Wire(asyncio.BaseProtocol):
+    """One connection, from before it is made until after it is lost.
+
+    An ``asyncio.Protocol`` but for ``data_received``, which is the reader's own.
+    """
 
     def __init__(
         self,
@@ -62,11 +65,13 @@ class Wire(asyncio.Protocol):
         """``below``: the plain transport under a TLS one, which has a write buffer of its own."""
         self._below = below
         self._engine = engine
+        self._reader = engine.reader(self._took, monotonic_ns())
+        # Flow 1, for every get in the chunk at once: the event loop's call does not pass through Python.
+        self.data_received: Callable[[bytes], None] = self._reader.feed
         self._hooks = hooks
         self._write_limit = write_limit
         self.transport: asyncio.Transport | None = None
         self.inbox = bytearray()
-        self.bytes_read = 0
         self.eof = False
         self.error: Exception | None = None
         self.writable = True
@@ -84,18 +89,6 @@ class Wire(asyncio.Protocol):
         """Sets the ceiling of the write buffer."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=self._write_limit)
-
-    def data_received(self, data: bytes) -> None:
-        """Flow 1, for every get in the chunk at once."""
-        if self._retired:
-            return
-        self.bytes_read += len(data)
-        begun = perf_counter()
-        self._take(self._engine.feed(data, wall_ms(), mono_ms()), begun)
-        if self._more:
-            self._pump()
-        if self._more or len(self.inbox) > INBOX_LIMIT:
-            self._flow()
 
     def eof_received(self) -> bool:
         """The server said goodbye; the event loop closes the connection."""
@@ -126,10 +119,18 @@ class Wire(asyncio.Protocol):
         self._flow()
 
     # --- the engine's side ----------------------------------------------------------------------------------
-    def _take(self, result: FeedResult, begun: float) -> None:
+    def _took(self, result: FeedResult, seconds: float) -> None:
+        """Something came of a chunk that arrived."""
+        self._take(result, seconds)
+        if self._more:
+            self._pump()
+        if self._more or len(self.inbox) > INBOX_LIMIT:
+            self._flow()
+
+    def _take(self, result: FeedResult, seconds: float) -> None:
         out, rest, answers, loads, self._more = result
         if answers:
-            self._hooks.observe(perf_counter() - begun, answers)
+            self._hooks.observe(seconds, answers)
         if out:
             self.write(out)
         if rest:
@@ -142,7 +143,8 @@ class Wire(asyncio.Protocol):
         """Goes on with what the engine kept back, while there is room to write."""
         while self.writable and self._more and not self._retired:
             begun = perf_counter()
-            self._take(self._engine.resume(wall_ms(), mono_ms()), begun)
+            result = self._engine.resume(wall_ms(), mono_ms())
+            self._take(result, perf_counter() - begun)
 
     def landed(self) -> None:
         """A load ended: the engine may have kept answers back."""
@@ -201,10 +203,16 @@ class Wire(asyncio.Protocol):
     def retire(self) -> None:
         """Nobody wants this connection any more: it must neither reach the engine nor stay open."""
         self._retired = True
+        self._reader.close()
         if self.transport is not None and not self.closed.done():
             self.transport.abort()
 
     # --- liveness -------------------------------------------------------------------------------------------
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that arrived."""
+        return self._reader.bytes_read
+
     @property
     def unsent(self) -> int:
         """Bytes in the write buffer: the kernel has not taken them."""

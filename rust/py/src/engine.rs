@@ -8,10 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::config::config;
+use crate::reader::Reader;
 
 /// What one read chunk came to: answers, bytes for nats-py, number of answers, whether flights are queued,
 /// whether to resume.
-type FeedResult<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, u64, bool, bool);
+pub(crate) type FeedResult<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, u64, bool, bool);
 
 /// One responder's state. Not thread-safe.
 #[pyclass(module = "kaa_epr._core")]
@@ -56,9 +57,8 @@ impl Engine {
         self.responder.reset_scanner();
     }
 
-    fn feed<'py>(&mut self, py: Python<'py>, chunk: &[u8], wall_ms: i64, mono_ms: u64) -> FeedResult<'py> {
-        let fed = self.responder.feed(chunk, Now { wall_ms, mono_ms });
-        self.fed(py, &fed)
+    fn reader(slf: Py<Self>, took: Py<PyAny>, mono_ns: u64) -> Reader {
+        Reader::new(slf, took, mono_ns)
     }
 
     fn resume<'py>(&mut self, py: Python<'py>, wall_ms: i64, mono_ms: u64) -> FeedResult<'py> {
@@ -223,6 +223,19 @@ impl Engine {
 }
 
 impl Engine {
+    /// One read chunk; None when nothing came of it that the connection has to do.
+    pub(crate) fn feed<'py>(&mut self, py: Python<'py>, chunk: &[u8], now: Now) -> Option<FeedResult<'py>> {
+        let queued = self.responder.queued();
+        let fed = self.responder.feed(chunk, now);
+        // Of flights that were queued before, whoever begins loads was told then.
+        let idle = fed.rest.is_empty()
+            && fed.answers == 0
+            && !fed.more
+            && self.responder.queued() <= queued
+            && self.responder.output().is_empty();
+        (!idle).then(|| self.fed(py, &fed))
+    }
+
     fn fed<'py>(&mut self, py: Python<'py>, fed: &Fed) -> FeedResult<'py> {
         let out = self.take_output(py);
         (

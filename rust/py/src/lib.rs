@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 mod config;
 mod engine;
+mod reader;
 
 /// The extension module.
 #[pymodule]
@@ -19,5 +20,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             "release"
         },
     )?;
+    module.add_class::<reader::Reader>()?;
     module.add_class::<engine::Engine>()
 }
