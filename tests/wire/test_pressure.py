@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
 from kaa_epr.embedded import MongoServer, NatsServer, start_nats
@@ -52,19 +53,25 @@ class Watch:
 
 @asynccontextmanager
 async def behind_a_proxy(
-    server: NatsServer, store: Store, instance: str, **nats: Any
-) -> AsyncIterator[tuple[Service, Proxy]]:
-    """A service whose connection to the server the test can disturb, and an endpoint of 30 kB."""
+    server: Any, store: Store, instance: str, ping_interval: float
+) -> AsyncIterator[tuple[Service, Proxy, NatsClient]]:
+    """A service whose connection to ``server`` the test can disturb, an endpoint of 30 kB, and one who asks.
+
+    ``ping_interval`` in seconds.
+    """
     store.put("big", text="x" * 30_000)
-    async with Proxy(server.port) as proxy:
-        groups = {"nats": {"write_buffer_limit": LIMIT, **nats}}
-        async with serving(settings_of(proxy.url, store.uri, store.database, instance, **groups)) as service:
-            try:
-                yield service, proxy
-            finally:
-                proxy.go_on()
-                for direction in ("to_server", "to_client"):
-                    proxy.throttle(direction, 0)
+    nats = {"write_buffer_limit": LIMIT, "ping_interval": ping_interval, **server.nats}
+    async with (
+        Proxy(server.port) as proxy,
+        serving(settings_of(proxy.url, store.uri, store.database, instance, nats=nats)) as service,
+        connected(server.url, **peer_options(service)) as peer,
+    ):
+        try:
+            yield service, proxy, peer
+        finally:
+            proxy.go_on()
+            for direction in ("to_server", "to_client"):
+                proxy.throttle(direction, 0)
 
 
 async def still(value: Callable[[], int]) -> None:
@@ -124,13 +131,7 @@ async def test_a_server_that_does_not_read_stops_us_reading(
 ) -> None:
     """Nothing is lost, memory stays within the bound, all goes on when it reads again."""
     # Slow liveness: this is about memory, not about leaving.
-    async with (
-        behind_a_proxy(server, store, instance_name, ping_interval=60, **server.nats) as (
-            service,
-            proxy,
-        ),
-        connected(server.url, **peer_options(service)) as peer,
-    ):
+    async with behind_a_proxy(server, store, instance_name, 60) as (service, proxy, peer):
         assert (await ask(peer, instance_name, "big"))["statusCode"] == 200
         requester, watch = Requester(), Watch(service)
         proxy.stop_forwarding("to_server")
@@ -156,13 +157,7 @@ async def test_a_server_that_does_not_read_stops_us_reading(
 
 async def test_slow_is_not_dead(server: Any, store: Store, instance_name: str) -> None:
     """While the peer takes bytes the connection stays, however long the buffer is full."""
-    async with (
-        behind_a_proxy(server, store, instance_name, ping_interval=0.2, **server.nats) as (
-            service,
-            proxy,
-        ),
-        connected(server.url, **peer_options(service)) as peer,
-    ):
+    async with behind_a_proxy(server, store, instance_name, 0.2) as (service, proxy, peer):
         await ask(peer, instance_name, "big")
         proxy.throttle("to_server", 2 * MIB)
         requester, begun = Requester(), time.monotonic()
@@ -178,13 +173,7 @@ async def test_slow_is_not_dead(server: Any, store: Store, instance_name: str) -
 async def test_a_half_open_connection_is_left(
     full: bool, server: Any, store: Store, instance_name: str
 ) -> None:
-    async with (
-        behind_a_proxy(server, store, instance_name, ping_interval=0.3, **server.nats) as (
-            service,
-            proxy,
-        ),
-        connected(server.url, **peer_options(service)) as peer,
-    ):
+    async with behind_a_proxy(server, store, instance_name, 0.3) as (service, proxy, peer):
         await ask(peer, instance_name, "big")
         if full:
             proxy.stop_forwarding("to_server")
@@ -202,13 +191,7 @@ async def test_a_half_open_connection_is_left(
 async def test_a_stop_does_not_wait_for_a_half_open_connection(
     server: Any, store: Store, instance_name: str
 ) -> None:
-    async with (
-        behind_a_proxy(server, store, instance_name, ping_interval=0.3, **server.nats) as (
-            service,
-            proxy,
-        ),
-        connected(server.url, **peer_options(service)) as peer,
-    ):
+    async with behind_a_proxy(server, store, instance_name, 0.3) as (service, proxy, peer):
         await ask(peer, instance_name, "big")
         proxy.stop_forwarding("to_server")
         await Requester().ask(peer, instance_name, ASKED)
@@ -261,12 +244,8 @@ async def test_answers_wait_for_the_next_connection(
     nats_server: NatsServer, mongod: MongoServer, store: Store, instance_name: str
 ) -> None:
     responder = {"held_max_age": 30.0}
-    async with held(nats_server, mongod, store, instance_name, 3, responder=responder) as (
-        service,
-        wire,
-        requester,
-        port,
-    ):
+    async with held(nats_server, mongod, store, instance_name, 3, responder=responder) as scene:
+        service, wire, requester, port = scene
         assert count(service, "held_bytes") > 90_000
         wire.port = port
         await until(lambda: requester.got == 3)
@@ -277,12 +256,8 @@ async def test_answers_are_held_within_bounds(
     nats_server: NatsServer, mongod: MongoServer, store: Store, instance_name: str
 ) -> None:
     responder = {"held_max_age": 30.0, "max_held_bytes": 70_000}
-    async with held(nats_server, mongod, store, instance_name, 5, responder=responder) as (
-        service,
-        wire,
-        requester,
-        port,
-    ):
+    async with held(nats_server, mongod, store, instance_name, 5, responder=responder) as scene:
+        service, wire, requester, port = scene
         assert count(service, "held_dropped") == 3
         wire.port = port
         await until(lambda: requester.got == 2)
@@ -292,12 +267,8 @@ async def test_answers_whose_time_has_passed_are_dropped(
     nats_server: NatsServer, mongod: MongoServer, store: Store, instance_name: str
 ) -> None:
     responder = {"held_max_age": 0.2}
-    async with held(nats_server, mongod, store, instance_name, 3, responder=responder) as (
-        service,
-        wire,
-        requester,
-        port,
-    ):
+    async with held(nats_server, mongod, store, instance_name, 3, responder=responder) as scene:
+        service, wire, requester, port = scene
         await until(lambda: count(service, "held_dropped") == 3)
         assert count(service, "held_bytes") == 0
         wire.port = port
