@@ -95,7 +95,10 @@ class BatchWriter(Paced):
             try:
                 with pymongo.timeout(STORE_SECONDS):
                     await self._collection.bulk_write(writes, ordered=False)
-            except PyMongoError:
+            except PyMongoError as error:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    # PyMongo makes one of these of a cancellation too.
+                    raise asyncio.CancelledError from error
                 await asyncio.sleep(0.1)  # the same again, which changes nothing twice
             else:
                 break
