@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,6 +59,18 @@ def register(service: Service) -> Register:
 
 def put(register: Register, endpoint_id: str, value: int = 1) -> asyncio.Future[Outcome]:
     return register.pipeline.enqueue(endpoint_id, PutKeys({"k": value}), "c")
+
+
+def confirming_waits(register: Register, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """What changes nothing is confirmed by the store only once the event is set."""
+    go_on, read = asyncio.Event(), register.parts.store.read
+
+    async def later(ids: Sequence[str], time_limit: float) -> list[bytes]:
+        await go_on.wait()
+        return await read(ids, time_limit)
+
+    monkeypatch.setattr(register.parts.store, "read", later)
+    return go_on
 
 
 @contextmanager
@@ -135,3 +147,24 @@ async def test_enough_of_them_or_old_ones_do_not_wait_for_it(
         assert COMMANDS.seen["find"] == 2
     await asyncio.gather(first, *others)
     assert COMMANDS.statements["update"] >= count + 1
+
+
+async def test_an_endpoint_cleared_before_its_batch_ends_is_in_one_batch_at_a_time(
+    register: Register, admin: MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(register, "e0")
+    await until(lambda: "e0" not in register.pipeline.busy)
+    go_on = confirming_waits(register, monkeypatch)
+    unchanged, changed = put(register, "e0"), put(register, "e1")
+    assert (await changed).changed
+    await until(lambda: "e1" not in register.pipeline.busy)
+    COMMANDS.seen.clear()
+    with writes_wait(admin):
+        second = put(register, "e1", 2)
+        await until(lambda: COMMANDS.seen["update"] == 1)
+        go_on.set()
+        assert not (await unchanged).changed
+        third = put(register, "e1", 3)
+        assert "e1" in register.pipeline.busy
+    assert [(await each).state.version for each in (second, third)] == [3, 4]
+    assert register.stats.races == 0

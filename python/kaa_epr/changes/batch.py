@@ -93,6 +93,8 @@ class Batch:
         self._items = items
         self._limits = parts.limits
         self._claim = new_claim(parts.replica_id)
+        self.published: list[str] = []
+        """Endpoints that were handed on to be cleared."""
 
     async def run(self) -> None:
         """All stages; every command is settled or waits again afterwards."""
@@ -138,7 +140,8 @@ class Batch:
         for done in written:
             done.settle()
         self._p.on_stage("answered")
-        self._queue.published([done.old.id for done in written], self._claim)
+        self.published = [done.old.id for done in written]
+        self._queue.published(self.published, self._claim)
 
     def _decoded(self, documents: Mapping[str, bytes]) -> dict[str, EndpointState | Unusable]:
         states: dict[str, EndpointState | Unusable] = {}

@@ -29,7 +29,7 @@ _log = get_logger(__name__)
 
 ENOUGH: Final = 32
 """Endpoints with which a batch begins although another one is under way."""
-GATHER: Final = 0.02
+GATHER: Final = 0.05
 """Seconds after which it begins with fewer."""
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
@@ -153,15 +153,17 @@ class Pipeline:
         self._start_batches(overdue=True)
 
     async def _run(self, batch: dict[str, list[Item]]) -> None:
+        made = Batch(self._parts, self, batch)
         try:
-            await Batch(self._parts, self, batch).run()
+            await made.run()
         except Exception:  # noqa: BLE001 - the outermost boundary of a batch: nobody may be left waiting
             _log.exception("a batch of changes met a bug")
             for item in (item for items in batch.values() for item in items):
                 item.resolve(Refusal("Internal server error"))
         finally:
             self._batches -= 1
-            self._release([endpoint_id for endpoint_id in batch if endpoint_id not in self._clearing])
+            # The others were, or will be, released once they are cleared, and may be in another batch by now.
+            self._release(batch.keys() - set(made.published))
             self._start_batches()
 
     def _release(self, endpoint_ids: Iterable[str]) -> None:
@@ -240,13 +242,20 @@ class Pipeline:
             else:
                 await asyncio.sleep(min(left, _LONGEST_PAUSE))
         clean = await self._clearing.drain(deadline - loop.time()) and not (self._tasks or self._waiting)
+        self._give_up()
+        return clean
+
+    def _give_up(self) -> None:
+        """What there was no time for."""
         for timer in self._timers.values():
             timer.cancel()
         for item in (item for items in self._waiting.values() for item in items):
             item.resolve(Unavailable("The service is shutting down"))
+        self._waiting.clear()
+        self._ready.clear()
+        self._gather()
         for task in self._tasks:
             task.cancel()
-        return clean
 
 
 def _outcome_of(future: asyncio.Future[Outcome]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import bson
@@ -143,15 +144,7 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
             "singleBatch": True,
         }
 
-        async def query() -> bytes:
-            try:
-                return (await self._ask(command)).documents
-            except AutoReconnect as error:
-                if error.timeout:
-                    raise
-                return (await self._ask(command)).documents
-
-        return await self._limited(query, "read", time_limit)
+        return await self._limited(partial(self._page, command), "read", time_limit)
 
     async def write(self, writes: Sequence[Write], time_limit: float) -> WriteOutcome:
         """Writes unordered, acknowledged by the majority."""

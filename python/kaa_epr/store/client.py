@@ -17,7 +17,7 @@ import pymongo
 from bson.errors import BSONError
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo import ReadPreference
-from pymongo.errors import InvalidURI, PyMongoError
+from pymongo.errors import AutoReconnect, InvalidURI, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -164,6 +164,15 @@ class BoundedClient(ABC):
         command = {**command, "readConcern": {"level": read_concern}}
         answer = await self._database.command(command, codec_options=DEFAULT_RAW_BSON_OPTIONS)
         return first_batch(answer["cursor"].raw)
+
+    async def _page(self, find: Mapping[str, Any]) -> bytes:
+        """The documents of a find of one answer. Asked twice, as the driver asks with cursors of its own."""
+        try:
+            return (await self._ask(find)).documents
+        except AutoReconnect as error:
+            if error.timeout:
+                raise
+            return (await self._ask(find)).documents
 
 
 def _hosts(uri: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from pymongo.errors import AutoReconnect
 from pymongo.write_concern import WriteConcern
 
 from kaa_epr.store.client import BoundedClient
@@ -85,15 +85,7 @@ class EndpointQueries(BoundedClient):
             "singleBatch": True,
         }
 
-        async def find() -> bytes:
-            try:
-                return (await self._ask(command)).documents
-            except AutoReconnect as error:
-                if error.timeout:
-                    raise
-                return (await self._ask(command)).documents
-
-        return await self._limited(find, "list", time_limit)
+        return await self._limited(partial(self._page, command), "list", time_limit)
 
     async def count_endpoints(self, query: EndpointQuery, time_limit: float) -> int:
         """How many a list would show in all."""
