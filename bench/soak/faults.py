@@ -25,7 +25,7 @@ SILENT_SECONDS: Final = 3.0
 SLOW_BYTES: Final = 20_000.0
 """A second, for the slow consumer."""
 SLOW_SECONDS: Final = 20.0
-BURDENS: Final = 8
+BURDENS: Final = 24
 """Messages of 64 KiB at a time that fill the buffers before the slow consumer."""
 FRAME_PART: Final = 9001
 """Bytes after which a connection is cut; gets of one size rarely end there."""
@@ -106,15 +106,17 @@ class Faults:
     async def slow_consumer(self) -> None:
         """One replica's connection carries so little that its nats-server cuts it off."""
         before = self.fleet.slow_consumers()
-        proxy = self._used_proxy
-        proxy.throttle("to_client", SLOW_BYTES)
+        # Every proxy: the replica may be the first to leave, for the other one.
+        for proxy in self.fleet.proxies:
+            proxy.throttle("to_client", SLOW_BYTES)
         try:
             async with asyncio.timeout(SLOW_SECONDS):
                 while self.fleet.slow_consumers() == before:
                     self.silent.burden(BURDENS)
                     await asyncio.sleep(0.2)
         finally:
-            proxy.throttle("to_client", 0)
+            for proxy in self.fleet.proxies:
+                proxy.throttle("to_client", 0)
 
     async def rolling_restart(self) -> None:
         """Each replica in turn: SIGTERM, its end, the next one."""

@@ -48,6 +48,8 @@ class Judge:
         self.now = self.phases[0]
         self.unavailable: Counter[int] = Counter()
         """503 by second since the start."""
+        self.missing: Counter[int] = Counter()
+        """Gets that nobody answered, by the second in which they were sent."""
         self.examples: list[dict[str, Any]] = []
 
     # --- writers --------------------------------------------------------------------------------------------
@@ -98,6 +100,7 @@ class Judge:
         """A get that nobody answered, put down to what happened when it was sent."""
         phase = next((phase for phase in reversed(self.phases) if phase.begun <= sent), self.phases[0])
         phase.lost += 1
+        self.missing[int(sent - self.phases[0].begun)] += 1
 
     # --- phases ---------------------------------------------------------------------------------------------
     def enter(self, name: str) -> Phase:

@@ -22,8 +22,8 @@ def parsed(arguments: Sequence[str], description: str) -> argparse.Namespace:
     parser.add_argument(
         "--kind", action="append", choices=list(kinds()), metavar="KIND", help=f"one of {', '.join(kinds())}"
     )
-    parser.add_argument("--gets", type=float, default=24_000, help="gets a second (24000)")
-    parser.add_argument("--writes", type=float, default=600, help="writes a second, of all kinds (600)")
+    parser.add_argument("--gets", type=float, default=21_500, help="gets a second (21500)")
+    parser.add_argument("--writes", type=float, default=750, help="writes a second, of all kinds (750)")
     parser.add_argument("--endpoints", type=int, default=2_000, help="endpoints written in batches (2000)")
     parser.add_argument("--seed", type=int, default=1, help="of the order of the faults (1)")
     parser.add_argument("--work", type=Path, default=WORK, help="data and logs (bench/work/soak)")

@@ -133,5 +133,6 @@ def of_judge(judge: Judge) -> dict[str, Any]:
     return {
         "faults": by_kind(judge.phases),
         "unavailable_at": {str(second): count for second, count in sorted(judge.unavailable.items())},
+        "lost_at": {str(second): count for second, count in sorted(judge.missing.items())},
         "examples": judge.examples,
     }

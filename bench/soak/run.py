@@ -44,7 +44,7 @@ LOAD: Final = (0.42, 0.42, 0.16)
 """Of the gets, by nats-server: those of the third replica pass the proxy, which costs as much again."""
 WINDOW: Final = 8_000
 """Gets under way on each connection at most, about what a second brings: no more where nobody answers."""
-WRITERS: Final = 8
+WRITERS: Final = 12
 """At a time in batches: a batch waits for the majority and for a server, not for the other batches."""
 BATCH: Final = 50
 FOREIGN_BATCH: Final = 5
@@ -141,9 +141,12 @@ class Soak:
 
     async def stop(self) -> None:
         """Ends all background tasks."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = set(self._tasks)
+        while left:
+            for task in left:
+                # Again and again: a driver that is at work may take one cancellation for its own.
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=1.0)
 
     def answered(self) -> int:
         """Gets answered so far."""

@@ -14,6 +14,8 @@ Direction = Literal["to_client", "to_server"]
 BOTH: Final[tuple[Direction, Direction]] = ("to_client", "to_server")
 HOST: Final = "127.0.0.1"
 CHUNK: Final = 64 * 1024
+TICK: Final = 0.05
+"""Seconds between two pieces of a throttled direction: longer, and its end would look dead."""
 
 
 def flowing() -> dict[Direction, asyncio.Event]:
@@ -205,11 +207,17 @@ class Proxy:
             target.transport.abort()
 
     async def _hand_on(self, target: asyncio.StreamWriter, data: bytes, direction: Direction) -> None:
-        target.write(data)
-        await target.drain()
-        setattr(self, direction, getattr(self, direction) + len(data))
-        if direction in self._cut_after:
-            self._cut_after[direction] -= len(data)
-        if rate := self._rates.get(direction):
-            # The rate is what the test is about; nobody waits for this to have happened.
-            await asyncio.sleep(len(data) / rate)
+        while data:
+            rate = self._rates.get(direction)
+            piece = data[: max(1, int(rate * TICK))] if rate else data
+            data = data[len(piece) :]
+            if target.is_closing():
+                raise ConnectionResetError
+            target.write(piece)
+            await target.drain()
+            setattr(self, direction, getattr(self, direction) + len(piece))
+            if direction in self._cut_after:
+                self._cut_after[direction] -= len(piece)
+            if rate:
+                # The rate is what the test is about; nobody waits for this to have happened.
+                await asyncio.sleep(len(piece) / rate)
