@@ -57,6 +57,12 @@ def register(service: Service) -> Register:
     return service.register
 
 
+@pytest.fixture
+def cleared_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No outbox is cleared for the time alone."""
+    monkeypatch.setattr(clearing, "GATHER", NEVER)
+
+
 def put(register: Register, endpoint_id: str, value: int = 1) -> asyncio.Future[Outcome]:
     return register.pipeline.enqueue(endpoint_id, PutKeys({"k": value}), "c")
 
@@ -87,13 +93,10 @@ def outboxes(admin: MongoClient[dict[str, Any]], database: str) -> list[str]:
     return [document["_id"] for document in admin[database].endpoints.find({"outbox": {"$exists": True}})]
 
 
+@pytest.mark.usefixtures("cleared_when_asked")
 async def test_outboxes_of_several_batches_are_cleared_together(
-    register: Register,
-    admin: MongoClient[dict[str, Any]],
-    mongo_database: str,
-    monkeypatch: pytest.MonkeyPatch,
+    register: Register, admin: MongoClient[dict[str, Any]], mongo_database: str
 ) -> None:
-    monkeypatch.setattr(clearing, "GATHER", NEVER)
     for n in range(5):
         assert (await put(register, f"e{n}")).changed
     assert sorted(outboxes(admin, mongo_database)) == [f"e{n}" for n in range(5)]
@@ -104,14 +107,10 @@ async def test_outboxes_of_several_batches_are_cleared_together(
     assert COMMANDS.seen == {"find": 6, "update": 7}
 
 
+@pytest.mark.usefixtures("cleared_when_asked")
 async def test_outboxes_are_cleared_when_the_service_ends(
-    service: Service,
-    register: Register,
-    admin: MongoClient[dict[str, Any]],
-    mongo_database: str,
-    monkeypatch: pytest.MonkeyPatch,
+    service: Service, register: Register, admin: MongoClient[dict[str, Any]], mongo_database: str
 ) -> None:
-    monkeypatch.setattr(clearing, "GATHER", NEVER)
     await asyncio.gather(put(register, "e0"), put(register, "e1"))
     assert sorted(outboxes(admin, mongo_database)) == ["e0", "e1"]
     await service.drain()

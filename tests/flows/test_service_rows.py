@@ -237,6 +237,7 @@ async def test_a_store_that_is_away(nats_server: NatsServer, own_mongod: MongoSe
             contexts.append(context)
         try:
             await _outage(stages, own_mongod)
+            assert [stage.service.loader.stats().up for stage in stages] == [True] * 3
         finally:
             for context in contexts:
                 await context.__aexit__(None, None, None)
@@ -248,7 +249,9 @@ async def _outage(stages: list[Stage], mongod: MongoServer) -> None:
         assert (await stage.get())["statusCode"] == 200
     mongod.kill()
     for stage in stages:
+        begun = time.monotonic()
         answers = await asyncio.gather(*(stage.get("e-2") for _ in range(20)), stage.get("e-1"))
+        assert time.monotonic() - begun < 2.0
         assert [one["statusCode"] for one in answers] == [503] * 20 + [200]
         assert answers[0]["reasonPhrase"] == "Endpoint store is unavailable"
         await until(stage.lacks_its_store)

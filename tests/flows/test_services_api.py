@@ -71,6 +71,7 @@ async def test_everyone_is_found_by_a_ping_to_all(nc: NatsClient, instance_name:
         ping = ServicePing.from_dict(json.loads((await answers.next_msg(timeout=10)).data))
         if ping.name == instance_name:
             found.add(ping.id)
+    assert found == {"r-1", "r-2"}
 
 
 async def test_info_tells_engine_and_endpoint(nc: NatsClient, instance_name: str) -> None:

@@ -179,7 +179,7 @@ async def test_a_miss_is_loaded_and_then_a_hit(desk: Desk, admin: MongoClient[di
     assert await desk.status("e7") == 200
     assert await desk.status("nobody") == 404
     admin.epr.endpoints.delete_many({})
-    await asyncio.sleep(0)
+    await until(lambda: desk.loader.in_flight == 0, "the end of what was answered already")
     assert await desk.status("e7") == 200
     assert desk.engine.stats()["loads"] == 2
     assert desk.loader.stats().up

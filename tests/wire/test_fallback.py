@@ -64,6 +64,7 @@ async def test_a_nats_py_that_takes_no_transport(
     settings = settings_of(nats_server.url, store.uri, store.database, instance_name)
     async with serving(settings) as service:
         await told(service, nats_server.url, instance_name, "this nats-py takes no transport")
+        assert not service.link.status().fast_path
 
 
 @needs_rust
@@ -76,6 +77,7 @@ async def test_a_nats_py_that_puts_its_own_transport_in_place(
         await told(
             service, nats_server.url, instance_name, "nats-py put its own transport in the place of ours"
         )
+        assert not service.link.status().fast_path
 
 
 @needs_rust
