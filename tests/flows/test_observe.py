@@ -121,7 +121,7 @@ async def test_a_registered_endpoint_that_stays_unknown_is_stale(stage: Stage) -
             await stage.publish("e", 1, EventKind.REGISTERED)
             summary = await finished(observer)
     assert of_verdicts(summary) == {"stale": 1}
-    assert summary["replies"]["404"]
+    assert summary["replies"]["404"] > 1
 
 
 async def test_a_lasting_difference_after_a_foreign_event_is_stale(stage: Stage) -> None:

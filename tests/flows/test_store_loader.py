@@ -250,9 +250,7 @@ async def test_a_late_load_is_answered_503_in_time_and_the_store_recovers(
     with capture_logs() as lines:
         began = asyncio.get_running_loop().time()
         assert await desk.status("e2") == 503
-        assert settings.timeout <= asyncio.get_running_loop().time() - began < 2.5, (
-            "before the store answered"
-        )
+        assert settings.timeout <= asyncio.get_running_loop().time() - began < settings.timeout + 0.5
         assert await desk.status("e1") == 200
         # The get was answered at its own deadline; the load was given up at one of its own, a tick away.
         await until(lambda: desk.loader.stats().trips == 1)

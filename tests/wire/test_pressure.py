@@ -182,7 +182,7 @@ async def test_a_half_open_connection_is_left(
         proxy.stop_forwarding()
         begun = time.monotonic()
         await until(lambda: service.link.stats().disconnects == 1, "the connection is left")
-        assert time.monotonic() - begun < 10, "three looks of 0.3 s, the abort, a busy machine"
+        assert time.monotonic() - begun < 3 * 0.3 + 0.5 + 1.0, "three looks, the abort, a busy machine"
         proxy.go_on()
         await until(lambda: service.link.stats().connects == 2 and service.link.status().hearing)
         assert (await ask(peer, instance_name, "big"))["statusCode"] == 200
