@@ -78,3 +78,43 @@ async def test_requests_beyond_the_queue_are_dropped_counted_and_told(
     told = [line for line in capsys.readouterr().out.splitlines() if "message dropped" in line]
     assert len(told) == 1, "once for many"
     assert subject in told[0]
+
+
+LANDED = 200
+"""Gets answered by one load, with 6 MB: several times what the core makes ready at once."""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("path", CALLBACK_PATHS)
+@pytest.mark.parametrize("lost", [False, True], ids=["on one connection", "the connection lost between"])
+async def test_answers_kept_back_follow(
+    path: dict[str, Any], lost: bool, nats_server: NatsServer, store: Store, instance_name: str
+) -> None:
+    store.put("big", text="x" * SIZE)
+    store.put("other")
+    settings = settings_of(nats_server.url, store.uri, store.database, instance_name, **path)
+    settings["nats"]["ping_interval"] = 60  # this is about the answers, not about leaving
+    heard: set[str] = set()
+    async with Proxy(nats_server.port) as proxy, connected(nats_server.url) as peer:
+        settings["nats"]["servers"] = [proxy.url]
+        async with serving(settings) as service:
+            inbox, subject = peer.new_inbox(), subjects.metadata_get_request(instance_name)
+
+            async def hear(message: Any) -> None:
+                heard.add(response(message.data)["correlationId"])
+
+            await peer.subscribe(inbox, cb=hear)
+            if lost:
+                proxy.stop_forwarding("to_server")
+            for number in range(LANDED):
+                get = Get(endpoint_id="big", correlation_id=str(number)).encode()
+                await peer.publish(subject, get, reply=inbox)
+            await until(lambda: count(service, "loaded_endpoints") == 1, "one load was for all of them")
+            if lost:
+                proxy.cut()
+                proxy.go_on()
+                await until(lambda: service.link.stats().connects == 2, "another connection")
+            assert (await ask(peer, instance_name, "other"))["statusCode"] == 200
+            if not lost:
+                await until(lambda: len(heard) == LANDED, "every get is answered")
+            assert service.engine.pending() == 0

@@ -50,7 +50,7 @@ class Session:
         self._repeats = Repeats()
         self.client = Client()
         self.fast = FastPath(settings, engine, self.client, hooks)
-        self.traffic = Traffic(self.client, self.fast)
+        self.traffic = Traffic(self.client, engine, hooks, self.fast)
         callbacks = Callbacks(engine, self.traffic.write_drained, hooks.loads, self._unread_events)
         self.subscriptions = Subscriptions(self.client, subjects, self.fast, callbacks)
         self.opened = False
@@ -105,8 +105,7 @@ class Session:
             wall_ms=wall_ms(),
             mono_ms=mono_ms(),
         )
-        if held:
-            self.traffic.write(held)
+        self.traffic.write(held)
 
     @property
     def answering(self) -> bool:

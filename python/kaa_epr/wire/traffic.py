@@ -6,9 +6,12 @@ import asyncio
 
 from nats.aio.client import Client
 
+from kaa_epr.clock import mono_ms, wall_ms
+from kaa_epr.engine.api import Engine
 from kaa_epr.log import get_logger
 from kaa_epr.wire import internals
-from kaa_epr.wire.fast import FastPath
+from kaa_epr.wire.fast import FastPath, is_fast
+from kaa_epr.wire.protocol import Hooks
 from kaa_epr.wire.transport import FastTransport
 
 _log = get_logger(__name__)
@@ -17,27 +20,44 @@ _log = get_logger(__name__)
 class Traffic:
     """Writes answers behind nats-py's own commands, and counts what has moved."""
 
-    def __init__(self, client: Client, fast: FastPath) -> None:
+    def __init__(self, client: Client, engine: Engine, hooks: Hooks, fast: FastPath) -> None:
         self._client = client
+        self._engine = engine
+        self._hooks = hooks
         self._fast = fast
         self._draining: asyncio.Task[None] | None = None
 
     def write(self, out: bytes) -> None:
-        """The engine's answers to landed gets."""
+        """The engine's answers to landed gets; what it kept back follows as there is room."""
         transport = internals.transport_of(self._client)
         if isinstance(transport, FastTransport):
             transport.write_answers(out)
             return
-        transport.write(out)
-        # nats-py's WebSocket transport sends nothing before it is drained.
+        if out:
+            transport.write(out)
+        # Even without: what the engine kept back may have waited for this connection.
         if self._draining is None or self._draining.done():
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
         try:
+            # nats-py's WebSocket transport sends nothing before it is drained.
             await self.drain()
+            while self._resumed():
+                await self.drain()
         except OSError as error:
             _log.debug("answers not sent", error=str(error))
+
+    def _resumed(self) -> bool:
+        """Writes the next of what was kept back; false where nothing is left of it."""
+        if not is_fast(self._engine):
+            return False
+        out, _, _, loads, _ = self._engine.resume(wall_ms(), mono_ms())
+        if out:
+            internals.transport_of(self._client).write(out)
+        if loads:
+            self._hooks.loads()
+        return bool(out)
 
     async def write_drained(self, out: bytes) -> None:
         """As ``write``; waits while the connection has too much unsent, and with it nats-py's callback."""
