@@ -12,6 +12,8 @@ LIMITS: Final = (0.1, 1.0, 10.0, 60.0)
 REMEMBERED: Final = 256
 """Acknowledged numbers kept of each endpoint, to tell since when an answer is stale."""
 EXAMPLES: Final = 50
+UNDER_WAY: Final = 1.0
+"""Seconds: a get that was sent so short before a fault and never answered was lost to that fault."""
 
 
 @dataclass(slots=True)
@@ -97,8 +99,9 @@ class Judge:
             self._example("status", status=status)
 
     def lost(self, sent: float) -> None:
-        """A get that nobody answered, put down to what happened when it was sent."""
-        phase = next((phase for phase in reversed(self.phases) if phase.begun <= sent), self.phases[0])
+        """A get that nobody answered, put down to what happened when it was sent, or right after."""
+        until = sent + UNDER_WAY
+        phase = next((phase for phase in reversed(self.phases) if phase.begun <= until), self.phases[0])
         phase.lost += 1
         self.missing[int(sent - self.phases[0].begun)] += 1
 
