@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alphabets;
+#[path = "../support/asking.rs"]
 mod asking;
 #[path = "../support/mod.rs"]
 mod support;

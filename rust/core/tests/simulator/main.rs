@@ -4,6 +4,8 @@
 //! size and the report of the nightly run, which is the ignored test.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../support/asking.rs"]
+mod asking;
 mod chance;
 mod fleet;
 mod oracle;
@@ -50,7 +52,13 @@ fn no_invariant_breaks() {
         None => run(1, CI_OPERATIONS),
     };
     println!("{seeds} seeds, {tally:?}");
-    let happened = [tally.hits, tally.lost, tally.crashes, tally.expirations];
+    let happened = [
+        tally.app_versions,
+        tally.hits,
+        tally.lost,
+        tally.crashes,
+        tally.expirations,
+    ];
     assert!(seeds == 1 || !happened.contains(&0), "{happened:?}");
 }
 

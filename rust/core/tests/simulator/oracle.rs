@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::asking;
 use crate::support::{FORGET, SILENCE};
 
 /// Longest time that a message takes which is not lost, in milliseconds.
@@ -9,13 +10,21 @@ pub const MOST_DELAY: u64 = 400;
 /// After how long the loss of a message from a known writer is noticed.
 pub const BOUND: u64 = MOST_DELAY + SILENCE + 1;
 
-/// A get that waits.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub endpoint: usize,
-    pub floor: i64,
+/// What an answer must tell of one endpoint.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    endpoint: usize,
+    floor: i64,
     /// What an old primary had, if its load may have read from one; else more than there is.
     view: i64,
+}
+
+/// A request that waits.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub what: asking::Asked,
+    /// Of the endpoints that were named, in that order.
+    parts: [Part; 2],
     /// The connection it came on was lost: nobody may be there to be answered.
     pub excused: bool,
 }
@@ -54,40 +63,60 @@ impl Oracle {
         }
     }
 
-    /// A get came. `now`: what the store has, if the replica is deaf and must ask it. `view`: what the primary
-    /// that it reads from has, if that is an old one.
-    pub fn asked(&mut self, reply: &str, endpoint: usize, now: Option<i64>, view: Option<i64>) {
-        let view = view.unwrap_or(i64::MAX);
-        let due = now.unwrap_or(self.due[endpoint]).min(view);
-        let floor = self.told[endpoint].max(due).max(self.given[endpoint]);
+    /// A request about two endpoints came, of which it may name the first alone. `now`: what the store has, if
+    /// the replica is deaf and must ask it. `view`: what the primary that it reads from has, if that is an old one.
+    pub fn asked(
+        &mut self,
+        reply: &str,
+        what: asking::Asked,
+        endpoints: [usize; 2],
+        now: Option<&[i64]>,
+        view: Option<&[i64]>,
+    ) {
+        let parts = endpoints.map(|endpoint| {
+            let view = view.map_or(i64::MAX, |view| view[endpoint]);
+            let due = now.map_or(self.due[endpoint], |now| now[endpoint]).min(view);
+            let floor = self.told[endpoint].max(due).max(self.given[endpoint]);
+            Part {
+                endpoint,
+                floor,
+                view,
+            }
+        });
         let asked = Asked {
-            endpoint,
-            floor,
-            view,
+            what,
+            parts,
             excused: false,
         };
         self.waiting.insert(reply.to_owned(), asked);
     }
 
-    /// An answer went out.
-    pub fn answered(&mut self, reply: &str, version: Option<i64>) -> Result<(), String> {
-        let Some(asked) = self.waiting.remove(reply) else {
-            return Err(format!("{reply} was answered twice, or too late"));
-        };
-        let Some(version) = version else { return Ok(()) };
-        if version < asked.floor {
-            return Err(format!(
-                "{reply} for endpoint {} was answered with version {version}, not {} or more",
-                asked.endpoint, asked.floor
-            ));
+    /// What is answered now, and the endpoints that it named.
+    pub fn answer_to(&self, reply: &str) -> Result<(asking::Asked, [usize; 2]), String> {
+        let asked = self.waiting.get(reply);
+        let asked = asked.ok_or_else(|| format!("{reply} was answered twice, or too late"))?;
+        Ok((asked.what, asked.parts.map(|part| part.endpoint)))
+    }
+
+    /// An answer went out, with the version of each place among the endpoints that it tells of; 503: of none.
+    pub fn answered(&mut self, reply: &str, versions: &[(usize, i64)]) -> Result<(), String> {
+        let asked = self.waiting.remove(reply).expect("was looked up");
+        for (place, version) in versions {
+            let Part { endpoint, floor, .. } = asked.parts[*place];
+            if *version < floor {
+                return Err(format!(
+                    "{reply} for endpoint {endpoint} was answered with version {version}, not {floor} or more"
+                ));
+            }
+            let given = &mut self.given[endpoint];
+            // A part of an answer may have been read before others were answered with more.
+            if *version < *given && asked.what != asking::Asked::AppVersions {
+                return Err(format!(
+                    "{reply} was answered with {version} after {given} had been given"
+                ));
+            }
+            *given = (*given).max(*version);
         }
-        let given = &mut self.given[asked.endpoint];
-        if version < *given {
-            return Err(format!(
-                "{reply} was answered with {version} after {given} had been given"
-            ));
-        }
-        *given = version;
         Ok(())
     }
 
@@ -105,11 +134,10 @@ impl Oracle {
         if stock {
             let before = std::mem::take(&mut self.told[endpoint]);
             self.require(endpoint, before);
-            let waiting = self
-                .waiting
-                .values_mut()
-                .filter(|asked| asked.endpoint == endpoint);
-            waiting.for_each(|asked| asked.floor = asked.floor.min(asked.view).min(view.unwrap_or(i64::MAX)));
+            let parts = self.waiting.values_mut().flat_map(|asked| &mut asked.parts);
+            for part in parts.filter(|part| part.endpoint == endpoint) {
+                part.floor = part.floor.min(part.view).min(view.unwrap_or(i64::MAX));
+            }
         } else {
             self.told[endpoint] = self.told[endpoint].max(version);
         }

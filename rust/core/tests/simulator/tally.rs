@@ -5,6 +5,8 @@
 pub struct Tally {
     pub operations: u64,
     pub gets: u64,
+    pub keys_gets: u64,
+    pub app_versions: u64,
     pub hits: u64,
     pub writes: u64,
     pub delivered: u64,
@@ -18,10 +20,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn fields(&self) -> [(&'static str, u64); 12] {
+    fn fields(&self) -> [(&'static str, u64); 14] {
         [
             ("operations", self.operations),
             ("gets", self.gets),
+            ("keys_gets", self.keys_gets),
+            ("app_versions", self.app_versions),
             ("hits", self.hits),
             ("writes", self.writes),
             ("delivered", self.delivered),
@@ -39,6 +43,8 @@ impl Tally {
         let [
             operations,
             gets,
+            keys_gets,
+            app_versions,
             hits,
             writes,
             delivered,
@@ -53,6 +59,8 @@ impl Tally {
         *self = Self {
             operations,
             gets,
+            keys_gets,
+            app_versions,
             hits,
             writes,
             delivered,

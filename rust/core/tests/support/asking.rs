@@ -1,4 +1,4 @@
-//! What is asked for, and what versions an answer tells of: gets, keys gets, application versions of both endpoints.
+//! What is asked for, and what versions an answer tells of: gets, keys gets, application versions of two endpoints.
 
 use kaa_epr_core::avro::{Block, Reader, put_long, put_string};
 use kaa_epr_core::frame::{Kind, Message};
