@@ -80,6 +80,12 @@ def number_text(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
+def spread_text(spread: Spread) -> str:
+    """The median, with the least and the most where they differ from it."""
+    numbers = [number_text(value) for value in (spread.median, spread.least, spread.most)]
+    return numbers[0] if numbers[1] == numbers[2] else f"{numbers[0]} ({numbers[1]} to {numbers[2]})"
+
+
 def _text(x: float, y: float, text: str, *, end: bool = False, note: bool = False) -> str:
     """Text that starts, or ends, at a point."""
     kind = ' class="note"' if note else ""

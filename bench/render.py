@@ -12,7 +12,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import charts, report
-from bench.charts import number_text
+from bench.charts import spread_text
 from bench.generator import ROOT
 from bench.results import RESULTS, Results, newest
 from bench.scenarios import OURS
@@ -99,11 +99,10 @@ def _cell(results: Results, scenario: str, name: str, figure: str, scale: float)
     spread = results.spread(scenario, name, figure)
     if spread is None:
         return ""
-    numbers = [number_text(value * scale) for value in (spread.median, spread.least, spread.most)]
-    text = numbers[0] if numbers[1] == numbers[2] else f"{numbers[0]} ({numbers[1]} to {numbers[2]})"
-    ours = results.median(scenario, OURS, figure)
-    if figure in {"gets_per_second", "cpu"} and name != OURS and ours:
-        text += f" · {spread.median / ours:.2g} times"
+    text = spread_text(spread.scaled(scale))
+    if figure in {"gets_per_second", "cpu"} and name != OURS:
+        ratio = results.ratio(scenario, (name, figure), (OURS, figure))
+        text += f" · {ratio.median:.2g} times" if ratio else ""
     return text
 
 
@@ -116,7 +115,8 @@ def _provenance(results: Results) -> str:
     skipped = "".join(f" {reason}." for reason in content["skipped"])
     return (
         f"Measured {made} on {where}, Linux {machine['kernel']}; {named}. "
-        f"Medians of {content['rounds']} rounds (least to most); the factor is the ratio to kaa-epr.{skipped}"
+        f"Medians of {content['rounds']} rounds (least to most); factors are to kaa-epr in the same round, "
+        f"medians too.{skipped}"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.charts import spread_text
 from bench.results import Results, newest
 from bench.targets import TARGETS
 
@@ -20,8 +21,8 @@ def lines(results: Results) -> list[tuple[str, str, str, str]]:
         if value is None:
             rows.append((target.text, target.bound, "", "not measured"))
         else:
-            verdict = ("pass" if target.reached(value) else "SHORT") if target.judged else ""
-            rows.append((target.text, target.bound, f"{value:.3g} {target.unit}", verdict))
+            verdict = ("pass" if target.reached(value.median) else "SHORT") if target.judged else ""
+            rows.append((target.text, target.bound, f"{spread_text(value)} {target.unit}", verdict))
     return rows
 
 
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     rows = lines(Results.read(path))
     print(f"{path.name}")
     for text, bound, measured, verdict in rows:
-        print(f"{text:<64} {bound:>14} {measured:>14}  {verdict}")
+        print(f"{text:<64} {bound:>14} {measured:>30}  {verdict}")
     return 1 if any(verdict == "SHORT" for *_, verdict in rows) else 0
 
 

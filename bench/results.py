@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -11,11 +11,15 @@ from typing import Any, Final
 
 from bench.generator import ROOT
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Of what is stored. Format 1 neither numbered its rounds nor measured baselines beside."""
+READABLE: Final = (1, FORMAT)
 RESULTS: Final = ROOT / "bench" / "results"
 
 Report = dict[str, Any]
-"""One round of one contender, as the load generator reported it."""
+"""One round of one contender: what the load generator reported, and the round's number."""
+Quantity = tuple[str, str]
+"""A contender and a figure of ``FIGURES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,21 @@ class Spread:
     least: float
     most: float
 
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread | None:
+        """None of nothing."""
+        return cls(median(values), min(values), max(values)) if values else None
+
+    def scaled(self, scale: float) -> Spread:
+        """In another unit."""
+        return Spread(self.median * scale, self.least * scale, self.most * scale)
+
 
 class Results:
     """One stored run."""
 
     def __init__(self, content: dict[str, Any]) -> None:
-        if content["format"] != FORMAT:
+        if content["format"] not in READABLE:
             raise ValueError(f"results of format {content['format']}, not {FORMAT}")
         self.content = content
 
@@ -48,17 +61,28 @@ class Results:
 
     def spread(self, scenario: str, contender: str, figure: str) -> Spread | None:
         """A figure of ``FIGURES`` over the rounds; None when it was not measured."""
-        values = [
-            value
-            for report in self.rounds(scenario, contender)
-            if (value := FIGURES[figure](report)) is not None
-        ]
-        return Spread(median(values), min(values), max(values)) if values else None
+        values = map(FIGURES[figure], self.rounds(scenario, contender))
+        return Spread.of([value for value in values if value is not None])
 
-    def median(self, scenario: str, contender: str, figure: str) -> float | None:
-        """The median alone."""
-        spread = self.spread(scenario, contender, figure)
-        return None if spread is None else spread.median
+    def ratio(self, scenario: str, over: Quantity, under: Quantity) -> Spread | None:
+        """One figure over another of the same round; None when no round has both.
+
+        What slows the machine down for longer than a round slows both down.
+        """
+        above, below = self._numbered(scenario, *over), self._numbered(scenario, *under)
+        return Spread.of([value / below[number] for number, value in above.items() if below.get(number)])
+
+    def _numbered(self, scenario: str, contender: str, figure: str) -> dict[int, float]:
+        """A figure by the number of the round."""
+        rounds = self.rounds(scenario, contender)
+        if self.content["format"] > 1:
+            numbered = {report["round"]: report for report in rounds}
+        elif len(rounds) == self.content["rounds"]:  # none failed, so their places are their numbers
+            numbered = dict(enumerate(rounds, 1))
+        else:
+            return {}
+        values = {number: FIGURES[figure](report) for number, report in numbered.items()}
+        return {number: value for number, value in values.items() if value is not None}
 
 
 def newest() -> Path | None:

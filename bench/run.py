@@ -1,7 +1,8 @@
 """Runs the benchmark: ``python bench/run.py [--quick] [--scenario NAME]... [--peer NAME]... [--rounds N]``.
 
 All contenders of a scenario answer in turn, round after round, through one nats-server, so that what the
-machine does meanwhile meets all of them. Stores every round's report; draws nothing that is not stored.
+machine does meanwhile meets all of them, and ours in the scenario's baseline next to ours in the scenario.
+Stores every round's report; draws nothing that is not stored.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from bench import machine, render
 from bench.contenders import Contender, ContenderFailed, Skipped, contender, instance
 from bench.generator import ROOT, Generator, GeneratorFailed
 from bench.results import Results
-from bench.scenarios import OURS, SCENARIOS, Scenario, quick
+from bench.scenarios import OURS, OURS_BASELINE, SCENARIOS, Dataset, Scenario, quick
 from bench.servers import Servers
 from bench.storing import CannotResume, Unfinished
 
@@ -68,8 +70,8 @@ def run(options: argparse.Namespace) -> Unfinished:
     try:
         with Servers(options.work) as servers:
             plan["versions"] = machine.versions() | servers.versions()
-            for scenario in left:  # before any is measured: the store is busy for a while after it
-                servers.load(scenario.dataset, generator, _say)
+            for dataset in _datasets(left):  # before any is measured: the store is busy for a while after it
+                servers.load(dataset, generator, _say)
             bench = _Bench(generator, servers, options.work, plan)
             bench.measure_all(left, contenders, unfinished)
     except BaseException:
@@ -84,6 +86,10 @@ def _scenarios(plan: dict[str, Any]) -> list[Scenario]:
     return [quick(one) for one in chosen] if plan["quick"] else chosen
 
 
+def _datasets(scenarios: list[Scenario]) -> Iterable[Dataset]:
+    return dict.fromkeys(dataset for scenario in scenarios for dataset in scenario.datasets)
+
+
 def _plan(options: argparse.Namespace) -> dict[str, Any]:
     """What is measured and how long: what a resumed run must keep to."""
     return {
@@ -93,6 +99,26 @@ def _plan(options: argparse.Namespace) -> dict[str, Any]:
         "scenario": options.scenario,
         "peer": options.peer,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place in the turn of a round: a contender, in the scenario itself or in its baseline."""
+
+    name: str
+    title: str
+    contender: Contender
+    scenario: Scenario
+
+
+def slots(scenario: Scenario, contenders: Iterable[Contender]) -> list[Slot]:
+    """All of a round, in its order; ours and its baseline are neighbours."""
+    made = []
+    for one in contenders:
+        made.append(Slot(one.name, one.title, one, scenario))
+        if one.name == OURS and (baseline := scenario.baseline):
+            made.append(Slot(OURS_BASELINE, f"{one.title}, {baseline.name} in the same round", one, baseline))
+    return made
 
 
 class Progress:
@@ -125,30 +151,33 @@ class _Bench:
         self, scenarios: list[Scenario], contenders: dict[str, Contender], unfinished: Unfinished
     ) -> None:
         """One scenario after the other, each kept as soon as it is measured."""
-        taking = {one.name: [contenders[n] for n in one.contenders if n in contenders] for one in scenarios}
+        taking = {
+            one.name: slots(one, [contenders[name] for name in one.contenders if name in contenders])
+            for one in scenarios
+        }
         self.progress = Progress(sum(map(len, taking.values())) * self.plan["rounds"])
         for scenario in scenarios:
             described = self.measure(scenario, taking[scenario.name])
             unfinished.add(scenario.name, described, self.failures)
             self.failures = []
 
-    def measure(self, scenario: Scenario, contenders: list[Contender]) -> dict[str, Any]:
-        """All rounds of one scenario; the order of the contenders turns round with each."""
+    def measure(self, scenario: Scenario, turn: list[Slot]) -> dict[str, Any]:
+        """All rounds of one scenario; the order of the turn is reversed with each."""
         _say(f"{scenario.name}: {scenario.title}")
-        rounds: dict[str, list[dict[str, Any]]] = {one.name: [] for one in contenders}
-        for number in range(self.plan["rounds"]):
-            for one in contenders if number % 2 == 0 else reversed(contenders):
+        rounds: dict[str, list[dict[str, Any]]] = {one.name: [] for one in turn}
+        for number in range(1, self.plan["rounds"] + 1):
+            for one in turn if number % 2 else reversed(turn):
                 try:
-                    report = self.once(scenario, one)
+                    report = self.once(one.scenario, one.contender)
                 except (ContenderFailed, GeneratorFailed) as error:
                     self._fail(f"{scenario.name}, {one.name}: {error}")
                     self.progress.step()
                     continue
-                rounds[one.name].append(report)
-                _say(f"  {number + 1} {_line(one, report)}  ({self.progress.step()})")
-                if wrong := _wrong(one, report["faults"]):
+                rounds[one.name].append({"round": number} | report)
+                _say(f"  {number} {_line(one.name, report)}  ({self.progress.step()})")
+                if wrong := _wrong(one.contender, report["faults"]):
                     self._fail(f"{scenario.name}, {one.name}: wrong answers: {wrong}")
-        described = {one.name: {"title": one.title, "rounds": rounds[one.name]} for one in contenders}
+        described = {one.name: {"title": one.title, "rounds": rounds[one.name]} for one in turn}
         return {"title": scenario.title, "options": scenario.options(), "contenders": described}
 
     def once(self, scenario: Scenario, one: Contender) -> dict[str, Any]:
@@ -194,11 +223,11 @@ def _wrong(one: Contender, faults: dict[str, int]) -> dict[str, int]:
     return {kind: count for kind, count in faults.items() if count and kind not in forgiven}
 
 
-def _line(one: Contender, report: dict[str, Any]) -> str:
+def _line(name: str, report: dict[str, Any]) -> str:
     usage, latency = report["watched"]["responder"], report["latency_us"]
     cpu = usage["cpu_us_per_get"]
     return (
-        f"{one.name:<22} {report['gets_per_second']:>9,.0f} gets/s"
+        f"{name:<22} {report['gets_per_second']:>9,.0f} gets/s"
         f" {usage['cpu_seconds'] if cpu is None else cpu:>7.2f} {'s' if cpu is None else 'µs/get'}"
         f"  p50 {latency['p50']:>8,.0f} p99 {latency['p99']:>8,.0f} µs  {usage['rss_bytes'] / 1e6:>6.0f} MB"
     )

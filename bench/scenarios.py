@@ -1,4 +1,4 @@
-"""What is measured, as data. Figures of one scenario compare contenders; ``canonical`` is everyone's base."""
+"""What is measured, as data. Figures are compared within a scenario; its baseline, if any, is part of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Final
 OURS: Final = "kaa-epr"
 OURS_PYMONGO: Final = "kaa-epr-pymongo"
 OURS_PURE: Final = "kaa-epr-pure"
+OURS_BASELINE: Final = "kaa-epr-baseline"
+"""Ours in the scenario's baseline, as a contender beside the others."""
 RESPONDERS: Final = (OURS, "obvious", "responder-go", "responder-async-nats")
 """Contenders that answer with metadata."""
 ECHOES: Final = ("echo-natspy", "echo-c", "echo-natsrpy", "echo-go")
@@ -56,6 +58,13 @@ class Scenario:
     """Measured seconds where the figure asks for its own."""
     changes_per_second: float | None = None
     """Endpoints changed in Mongo beside the gets, each with a register's numbered event."""
+    baseline: Scenario | None = None
+    """What ours is measured in as well, in every round directly before or after this one."""
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """What the store must hold."""
+        return (self.dataset, *(self.baseline.datasets if self.baseline else ()))
 
     def options(self) -> list[str]:
         """As options of the load generator."""
@@ -81,25 +90,29 @@ def _metadata(size: int, text: str, window: int) -> Scenario:
     )
 
 
-def _endpoints(count: int, text: str, contenders: tuple[str, ...]) -> Scenario:
-    title = f"{text} endpoints"
-    return Scenario(f"endpoints-{text}", title, contenders, Dataset(endpoints=count), settings=ROOMY)
+def _endpoints(
+    count: int, text: str, contenders: tuple[str, ...], baseline: Scenario | None = None
+) -> Scenario:
+    name, title = f"endpoints-{text}", f"{text} endpoints"
+    return Scenario(name, title, contenders, Dataset(endpoints=count), settings=ROOMY, baseline=baseline)
 
 
 def _storm(name: str, title: str, on: str) -> Scenario:
-    return Scenario(name, title, (OURS,), load={"events-per-second": 50_000, "events-on": on})
+    load = {"events-per-second": 50_000, "events-on": on}
+    return Scenario(name, title, (OURS,), load=load, baseline=CANONICAL)
 
 
+CANONICAL: Final = Scenario(
+    "canonical", "10 k endpoints of 300 B, all hits, window 1024", (*RESPONDERS, OURS_PURE, *ECHOES)
+)
 SCENARIOS: Final = (
-    Scenario(
-        "canonical", "10 k endpoints of 300 B, all hits, window 1024", (*RESPONDERS, OURS_PURE, *ECHOES)
-    ),
-    Scenario("include", "include of 3 of 10 fields", RESPONDERS, load={"include": 3}),
+    CANONICAL,
+    Scenario("include", "include of 3 of 10 fields", RESPONDERS, load={"include": 3}, baseline=CANONICAL),
     _metadata(3_000, "3kB", 1024),
     _metadata(30_000, "30kB", 128),
     _endpoints(1_000, "1k", (OURS, "obvious")),
     _endpoints(100_000, "100k", (OURS, "responder-go")),
-    _endpoints(1_000_000, "1M", (OURS,)),
+    _endpoints(1_000_000, "1M", (OURS,), CANONICAL),
     Scenario(
         "cold",
         "cold cache: every get a miss",
@@ -121,6 +134,7 @@ SCENARIOS: Final = (
         (OURS,),
         Dataset(seed=3),  # its versions grow: the others' stay as they are
         changes_per_second=10_000,
+        baseline=CANONICAL,
     ),
     Scenario(
         "events",
@@ -152,7 +166,13 @@ def quick(scenario: Scenario) -> Scenario:
     dataset = replace(scenario.dataset, endpoints=min(scenario.dataset.endpoints, 500))
     changes = scenario.changes_per_second and 1_000
     return replace(
-        scenario, load=load, contenders=contenders, dataset=dataset, seconds=0.3, changes_per_second=changes
+        scenario,
+        load=load,
+        contenders=contenders,
+        dataset=dataset,
+        seconds=0.3,
+        changes_per_second=changes,
+        baseline=quick(scenario.baseline) if scenario.baseline else None,
     )
 
 

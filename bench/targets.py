@@ -1,4 +1,4 @@
-"""What the responder must reach, as data: ratios of medians measured in one run."""
+"""What the responder must reach, as data: medians over the rounds, of figures and of their ratios."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bench.results import Results
-from bench.scenarios import OURS, OURS_PYMONGO
+from bench.results import Quantity, Results, Spread
+from bench.scenarios import OURS, OURS_BASELINE, OURS_PYMONGO
 
-Measure = Callable[[Results], float | None]
+Measure = Callable[[Results], Spread | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +41,61 @@ class Target:
 
 
 def figure(scenario: str, contender: str, name: str, scale: float = 1.0) -> Measure:
-    """One median, scaled."""
+    """One figure, scaled."""
 
-    def measure(results: Results) -> float | None:
-        value = results.median(scenario, contender, name)
-        return None if value is None else value * scale
-
-    return measure
-
-
-def ratio(over: Measure, under: Measure) -> Measure:
-    """One figure over another; None unless both were measured."""
-
-    def measure(results: Results) -> float | None:
-        above, below = over(results), under(results)
-        return None if above is None or not below else above / below
+    def measure(results: Results) -> Spread | None:
+        spread = results.spread(scenario, contender, name)
+        return None if spread is None else spread.scaled(scale)
 
     return measure
 
 
-def _cpu(scenario: str, contender: str = OURS) -> Measure:
-    return figure(scenario, contender, "cpu")
+def ratio(scenario: str, over: Quantity, under: Quantity) -> Measure:
+    """One figure over another, round by round; None unless both were measured."""
+    return lambda results: results.ratio(scenario, over, under)
 
 
-def _rate(scenario: str, contender: str = OURS) -> Measure:
-    return figure(scenario, contender, "gets_per_second")
+def to_baseline(scenario: str, name: str) -> Measure:
+    """A figure of ours over the same of the scenario's baseline, round by round."""
+    return ratio(scenario, (OURS, name), (OURS_BASELINE, name))
 
 
-def _p50(contender: str) -> Measure:
-    return figure("window-1", contender, "p50")
+def _cpu(contender: str = OURS) -> Quantity:
+    return contender, "cpu"
+
+
+def _rate(contender: str = OURS) -> Quantity:
+    return contender, "gets_per_second"
+
+
+def _p50(contender: str) -> Quantity:
+    return contender, "p50"
 
 
 C = "canonical"
 TARGETS: Final = (
-    Target("CPU per get: obvious peer / ours", ratio(_cpu(C, "obvious"), _cpu(C)), least=15),
-    Target("CPU per get: ours / C echo", ratio(_cpu(C), _cpu(C, "echo-c")), most=1),
-    Target("CPU per get: ours / Go echo", ratio(_cpu(C), _cpu(C, "echo-go")), most=1),
-    Target("CPU per get: ours / nats-py echo", ratio(_cpu(C), _cpu(C, "echo-natspy")), most=1),
-    Target("gets/s: ours / obvious peer", ratio(_rate(C), _rate(C, "obvious")), least=4),
-    Target("CPU per get: nats-server / ours", ratio(figure(C, OURS, "nats_cpu"), _cpu(C)), least=1),
-    Target("CPU per get: include of 3 of 10 fields / all", ratio(_cpu("include"), _cpu(C)), most=1.3),
-    Target("CPU per get: 1 M endpoints / 10 k", ratio(_cpu("endpoints-1M"), _cpu(C)), most=2),
-    Target("p50 at window 1: ours / nats-py echo", ratio(_p50(OURS), _p50("echo-natspy")), most=1.1),
+    Target("CPU per get: obvious peer / ours", ratio(C, _cpu("obvious"), _cpu()), least=15),
+    Target("CPU per get: ours / C echo", ratio(C, _cpu(), _cpu("echo-c")), most=1),
+    Target("CPU per get: ours / Go echo", ratio(C, _cpu(), _cpu("echo-go")), most=1),
+    Target("CPU per get: ours / nats-py echo", ratio(C, _cpu(), _cpu("echo-natspy")), most=1),
+    Target("gets/s: ours / obvious peer", ratio(C, _rate(), _rate("obvious")), least=4),
+    Target("CPU per get: nats-server / ours", ratio(C, (OURS, "nats_cpu"), _cpu()), least=1),
+    Target("CPU per get: include of 3 of 10 fields / all", to_baseline("include", "cpu"), most=1.3),
+    Target("CPU per get: 1 M endpoints / 10 k", to_baseline("endpoints-1M", "cpu"), most=2),
+    Target(
+        "p50 at window 1: ours / nats-py echo", ratio("window-1", _p50(OURS), _p50("echo-natspy")), most=1.1
+    ),
     Target("RSS with 1 M endpoints cached", figure("endpoints-1M", OURS, "rss", 1e-6), most=700, unit="MB"),
     Target("CPU of an event", figure("events", OURS, "event_cpu"), most=1.5, unit="µs"),
-    Target("gets/s kept, events on other endpoints", ratio(_rate("storm-other"), _rate(C)), least=0.8),
-    Target("gets/s kept, events on those being read", ratio(_rate("storm-same"), _rate(C)), least=0.5),
+    Target(
+        "gets/s kept, events on other endpoints", to_baseline("storm-other", "gets_per_second"), least=0.8
+    ),
+    Target(
+        "gets/s kept, events on those being read", to_baseline("storm-same", "gets_per_second"), least=0.5
+    ),
     Target(
         "gets/s kept, numbered events of real writes on those being read",
-        ratio(_rate("storm-numbered"), _rate(C)),
+        to_baseline("storm-numbered", "gets_per_second"),
     ),
     Target(
         "503s, events on those being read", figure("storm-same", OURS, "unavailable"), most=0, unit="answers"
@@ -98,12 +104,10 @@ TARGETS: Final = (
     Target(
         "80 % of the rate again after a flush", figure("flush", OURS, "recovery_ms"), most=1000, unit="ms"
     ),
-    Target(
-        "cold cache, gets/s: ours (motor) / obvious", ratio(_rate("cold"), _rate("cold", "obvious")), least=20
-    ),
+    Target("cold cache, gets/s: ours (motor) / obvious", ratio("cold", _rate(), _rate("obvious")), least=20),
     Target(
         "cold cache, gets/s: ours (pymongo) / obvious",
-        ratio(_rate("cold", OURS_PYMONGO), _rate("cold", "obvious")),
+        ratio("cold", _rate(OURS_PYMONGO), _rate("obvious")),
         least=20,
     ),
 )
