@@ -1,4 +1,4 @@
-"""The commands that end by themselves, each as a process, against one embedded service."""
+"""The commands that end by themselves: those that ask servers as processes, against one embedded service."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 import nats
 import pytest
 
+from kaa_epr.cli import probe
 from kaa_epr.client.codec import Codec, Request
 from kaa_epr.embedded import NatsServer
 from kaa_epr.events import subjects
+from kaa_epr.store import indexes
+from tests.support.called import call
 from tests.support.command import Served, run
 
 COMMANDS = ("serve", "get", "import", "export", "check-config", "decode", "events", "observe", "version")
@@ -21,7 +24,7 @@ SAMPLE = "sample-0001"
 # --- help
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_each_command(command: str) -> None:
-    done = run(command, "--help")
+    done = call(command, "--help")
     assert done.returncode == 0
     assert command == "version" or f"kaa-epr {command}" in done.stdout, "help has an example"
 
@@ -93,7 +96,7 @@ def test_get_without_a_server_ends_with_1() -> None:
     "arguments", [("get",), ("get", "a", "--nonsense"), ("get", "a", "--set", "x"), ("decode",)]
 )
 def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
-    assert run(*arguments).returncode == 2
+    assert call(*arguments).returncode == 2
 
 
 # --- import, export
@@ -132,16 +135,19 @@ def test_export_of_the_samples_is_what_was_imported(embedded_service: Served, tm
 
 
 def test_import_of_a_missing_file_names_it(tmp_path: Path) -> None:
-    done = run("import", str(tmp_path / "absent.jsonl"))
+    done = call("import", str(tmp_path / "absent.jsonl"))
     assert done.returncode == 2
     assert "absent.jsonl" in done.stderr
 
 
-def test_import_without_a_store_fails_without_a_trace(tmp_path: Path) -> None:
+def test_import_without_a_store_fails_without_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes, "_LIST_SECONDS", 0.5)  # its first question to a store
     file = tmp_path / "one.jsonl"
     file.write_text('{"endpointId": "x"}\n')
     away = ["--mongo", "mongodb://user:hunter2@127.0.0.1:1", "--set", "store.timeout=0.5"]
-    done = run("import", str(file), "--no-events", *away)
+    done = call("import", str(file), "--no-events", *away)
     assert done.returncode == 1
     assert "no primary is reachable" in done.stderr
     assert "Traceback" not in done.stderr
@@ -164,13 +170,13 @@ def test_decode_takes_every_form(form: str, tmp_path: Path) -> None:
         "hex": ["--hex", payload.hex(" ")],
         "base64": ["--base64", base64.b64encode(payload).decode()],
     }[form]
-    done = run("decode", *arguments, "--kind", "ep-metadata-get-request", stdin=payload)
+    done = call("decode", *arguments, "--kind", "ep-metadata-get-request", stdin=payload)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["message"]["endpointId"] == "e-1"
 
 
 def test_decode_of_rubbish_says_why() -> None:
-    done = run("decode", "--hex", "ff", "--kind", "ep-metadata-get-request")
+    done = call("decode", "--hex", "ff", "--kind", "ep-metadata-get-request")
     assert done.returncode == 1
     assert "does not decode" in done.stderr
 
@@ -179,7 +185,7 @@ def test_decode_of_rubbish_says_why() -> None:
 def test_check_config_lists_every_problem(tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text("cache: {max_byts: 1}\nnats: {password: hunter2}\nworkers: many\n")
-    done = run("check-config", str(file))
+    done = call("check-config", str(file))
     assert done.returncode == 1
     assert all(text in done.stderr for text in ("cache.max_bytes", "nats.user", "workers"))
     assert "hunter2" not in done.stderr
@@ -188,7 +194,7 @@ def test_check_config_lists_every_problem(tmp_path: Path) -> None:
 def test_check_config_shows_what_results(tmp_path: Path) -> None:
     file = tmp_path / "right.yaml"
     file.write_text("nats: {user: u, password: hunter2}\n")
-    done = run("check-config", str(file), "--show", env={"KAA_EPR__CACHE__MAX_AGE": "7"})
+    done = call("check-config", str(file), "--show", env={"KAA_EPR__CACHE__MAX_AGE": "7"})
     assert done.returncode == 0, done.stderr
     assert "max_age: 7.0" in done.stdout
     assert "hunter2" not in done.stdout
@@ -207,9 +213,10 @@ def test_probe_finds_a_wrong_mapping(embedded_service: Served) -> None:
     assert "sample-0001 is answered differently: eTag, application version" in done.stdout
 
 
-def test_probe_names_what_it_cannot_reach(tmp_path: Path) -> None:
+def test_probe_names_what_it_cannot_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "SECONDS", 0.5)
     away = ["nats.servers=nats://127.0.0.1:1", "mongo.uri=mongodb://127.0.0.1:1", "store.timeout=0.5"]
-    done = run("check-config", "samples/epr.yaml", "--probe", *(f"--set={setting}" for setting in away))
+    done = call("check-config", "samples/epr.yaml", "--probe", *(f"--set={setting}" for setting in away))
     assert done.returncode == 1
     assert "mongo: PROBLEM" in done.stdout
     assert "nats: PROBLEM" in done.stdout

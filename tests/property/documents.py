@@ -160,44 +160,57 @@ def endpoint(
     return document(fields if app is None else [*fields, ("application_version", text(app))])
 
 
+def _element(shape: int, odd: Raw) -> Raw:
+    """One of the forms that an element of a metadata array may have, or ``odd`` itself."""
+    forms: list[list[tuple[str, Raw]]] = [
+        [("key", text("k")), ("value", odd)],
+        [("value", odd), ("key", text("k")), ("key", text("l")), ("note", odd)],
+        [("key", text("only"))],
+        [("key", Raw(14, bson_string("symbol"))), ("value", odd)],
+        [("key", odd), ("value", odd)],
+        [("value", odd)],
+    ]
+    return Raw(3, document(forms[shape])) if shape < len(forms) else odd
+
+
+# Strategies are made here once: one that is made anew for each example takes longer than what it draws.
+_elements = st.lists(st.integers(0, 6), max_size=3)
+_numbers = st.sampled_from(
+    [int64(7), int64(-1), double(3.0), double(3.5), double(-0.0), double(2.0**63), Raw(16, b"\5\0\0\0")]
+)
+_null = st.just(NULL)
+_optional = {
+    "version": (80, st.one_of(_numbers, _numbers, _null, values)),
+    "application_version": (80, st.one_of(_words.map(text), _null, values)),
+    "deleted_at": (15, st.one_of(_null, st.just(Raw(9, b"\0" * 8)), values)),
+    "outbox": (20, values),
+}
+"""Fields that a document may have: in how many of a hundred, and what."""
+
+
+def _any_metadata(draw: st.DrawFn, pairs: list[tuple[str, Raw]], odd: Raw) -> Raw:
+    match draw(st.integers(0, 4)):
+        case 0 | 1:
+            return metadata_array(pairs)
+        case 2:
+            return array([_element(shape, odd) for shape in draw(_elements)])
+        case 3:
+            return Raw(3, document([(key.replace("\0", "0"), value) for key, value in pairs]))
+        case _:
+            return odd
+
+
 @st.composite
 def any_document(draw: st.DrawFn, endpoint_ids: st.SearchStrategy[str]) -> bytes:
     """Documents: as stored, foreign, twisted, and with damaged bytes."""
     pairs = draw(metadata_pairs)
     odd = draw(values)
-    elements = st.sampled_from(
-        [
-            Raw(3, document([("key", text("k")), ("value", odd)])),
-            Raw(3, document([("value", odd), ("key", text("k")), ("key", text("l")), ("note", odd)])),
-            Raw(3, document([("key", text("only"))])),
-            Raw(3, document([("key", Raw(14, bson_string("symbol"))), ("value", odd)])),
-            Raw(3, document([("key", odd), ("value", odd)])),
-            Raw(3, document([("value", odd)])),
-            odd,
-        ]
-    )
-    metadata = st.one_of(
-        st.just(metadata_array(pairs)),
-        st.just(metadata_array(pairs)),
-        st.lists(elements, max_size=3).map(array),
-        st.just(Raw(3, document([(key.replace("\0", "0"), value) for key, value in pairs]))),
-        st.just(odd),
-    )
-    numbers = st.sampled_from(
-        [int64(7), int64(-1), double(3.0), double(3.5), double(-0.0), double(2.0**63), Raw(16, b"\5\0\0\0")]
-    )
-    fields = [("_id", text(draw(endpoint_ids))), ("metadata", draw(metadata))]
-    optional = {
-        "version": st.one_of(numbers, numbers, st.just(NULL), values),
-        "application_version": st.one_of(_words.map(text), st.just(NULL), values),
-        "deleted_at": st.one_of(st.just(NULL), st.just(Raw(9, b"\0" * 8)), values),
-        "outbox": values,
-        "metadata": metadata,
-    }
-    chance = {"version": 0.8, "application_version": 0.8, "deleted_at": 0.15, "outbox": 0.2, "metadata": 0.05}
-    for name, value in optional.items():
-        if draw(st.integers(0, 99)) < 100 * chance[name]:
+    fields = [("_id", text(draw(endpoint_ids))), ("metadata", _any_metadata(draw, pairs, odd))]
+    for name, (chance, value) in _optional.items():
+        if draw(st.integers(0, 99)) < chance:
             fields.append((name, draw(value)))
+    if draw(st.integers(0, 99)) < 5:
+        fields.append(("metadata", _any_metadata(draw, pairs, odd)))
     if draw(st.integers(0, 3)) == 0:
         fields = draw(st.permutations(fields))
     good = document(fields)

@@ -88,11 +88,21 @@ texts = st.text(max_size=12)
 keys = st.one_of(st.sampled_from(["a", "b", "serial", "é", "", 'q"\\', "\n"]), st.text(max_size=6))
 
 
+# Made once: a strategy that is made anew for each example takes longer than what it draws.
+_sizes = st.none() | i64
+_flags = st.none() | st.booleans()
+_timeouts = st.just(0) | i64
+_timestamps = st.integers(0, 2**45) | i64
+_changes = st.sampled_from(["set", "insert", "cut", "drop", "double"])
+_junk = st.sampled_from([b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\xff" * 10]) | st.binary(max_size=4)
+_includes = st.lists(st.lists(keys, min_size=1, max_size=4), max_size=4)
+
+
 @st.composite
 def blocks(draw: st.DrawFn) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
     """An ``include`` in several blocks, some with negative counts and some of these with wrong sizes."""
-    parts = draw(st.lists(st.lists(keys, min_size=1, max_size=4), max_size=4))
-    written = tuple(block(part, negative=draw(st.booleans()), size=draw(st.none() | i64)) for part in parts)
+    parts = draw(_includes)
+    written = tuple(block(part, negative=draw(st.booleans()), size=draw(_sizes)) for part in parts)
     return tuple(name for part in parts for name in part), written
 
 
@@ -102,11 +112,11 @@ def gets(draw: st.DrawFn) -> Get:
     include, written = draw(blocks())
     get = Get(
         correlation_id=draw(texts),
-        timestamp=draw(st.integers(0, 2**45) | i64),
-        timeout=draw(st.just(0) | i64),
+        timestamp=draw(_timestamps),
+        timeout=draw(_timeouts),
         endpoint_id=draw(texts),
         include=include,
-        flag=draw(st.none() | st.booleans()),
+        flag=draw(_flags),
     )
     return replace(get, blocks=written)
 
@@ -117,10 +127,8 @@ def mutations(draw: st.DrawFn, payloads: st.SearchStrategy[bytes]) -> bytes:
     data = bytearray(draw(payloads))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(data)))
-        how = draw(st.sampled_from(["set", "insert", "cut", "drop", "double"]))
-        junk = draw(
-            st.sampled_from([b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\xff" * 10]) | st.binary(max_size=4)
-        )
+        how = draw(_changes)
+        junk = draw(_junk)
         if how == "set":
             data[at : at + len(junk)] = junk
         elif how == "insert":

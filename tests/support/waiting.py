@@ -19,9 +19,12 @@ _KEEPER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
 
 
 async def until(
-    condition: Callable[[], Awaitable[object] | object], what: str = "", seconds: float = DEADLINE
+    condition: Callable[[], Awaitable[object] | object],
+    what: str = "",
+    seconds: float = DEADLINE,
+    every: float = 0.005,
 ) -> None:
-    """Waits for a condition, looking every few milliseconds; fails when the time is up."""
+    """Waits for a condition, looking ``every`` so many seconds; fails when the time is up."""
     deadline = time.monotonic() + seconds
     while True:
         held = condition()
@@ -30,7 +33,7 @@ async def until(
         if held:
             return
         assert time.monotonic() < deadline, f"not within {seconds} seconds: {what or condition}"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(every)
 
 
 async def kept(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
