@@ -52,7 +52,7 @@ test-rust:
 .PHONY: test-python
 test-python: build
 	@.ci/require servers
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: build ## formatters and linters in check mode: ruff, mypy, stubtest, cargo fmt, clippy

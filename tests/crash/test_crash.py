@@ -27,6 +27,7 @@ from kaa_epr.client import EpmmpClient
 from kaa_epr.client.errors import ClientError
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.register_support import Heard, Listener, connected, register_settings, serving
+from tests.support.waiting import until
 
 ENDPOINTS = 4
 WRITERS = 3
@@ -134,9 +135,12 @@ def first_publications(heard: list[Heard]) -> dict[str, list[Heard]]:
 
 async def outboxes_empty(collection: Any) -> None:
     """Until another replica has published what was left; no signal tells of that but the documents."""
-    async with asyncio.timeout(30):
-        while await asyncio.to_thread(collection.count_documents, {"outbox": {"$exists": True}}):
-            pass
+    await until(
+        lambda: asyncio.to_thread(lambda: not collection.count_documents({"outbox": {"$exists": True}})),
+        "no outbox is left",
+        30,
+        every=0.05,
+    )
 
 
 @pytest.mark.faults

@@ -9,7 +9,7 @@ import pytest
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.faults.scene import Scene
-from tests.support.fleet import REGISTER, Fleet
+from tests.support.fleet import LOOK, REGISTER, Fleet
 from tests.support.judge import Allowance
 from tests.support.waiting import kept, until
 from tests.support.writers import RegisterWriter
@@ -42,7 +42,7 @@ async def test_both_are_lost_and_come_back_in_every_order(tmp_path: Path, server
             for lost, found in itertools.product(itertools.permutations(servers), repeat=2):
                 for name in lost:
                     await kept(servers[name].kill)
-                    await until(lambda name=name: noticed(fleet, name))  # type: ignore[misc]
+                    await until(lambda name=name: noticed(fleet, name), every=LOOK)  # type: ignore[misc]
                 for name in found:
                     await kept(servers[name].start)
                 await fleet[0].until_metric("store_up", 1)

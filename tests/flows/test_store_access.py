@@ -25,8 +25,8 @@ USER, PASSWORD = "us:er", "p@ss/w%rd"
 
 
 @asynccontextmanager
-async def opened(**mongo: Any) -> AsyncIterator[Store]:
-    store = open_store(MongoSettings(**mongo), StoreSettings(timeout=2))
+async def opened(*, seconds: float = 2, **mongo: Any) -> AsyncIterator[Store]:
+    store = open_store(MongoSettings(**mongo), StoreSettings(timeout=seconds))
     try:
         yield store
     finally:
@@ -162,7 +162,7 @@ async def test_a_server_that_strangers_certified(
 
 
 async def test_no_tls_where_the_server_asks_for_it(encrypted: MongoServer, driver: str) -> None:
-    assert "no primary is reachable" in await refusal(uri=encrypted.uri, driver=driver)
+    assert "no primary is reachable" in await refusal(uri=encrypted.uri, driver=driver, seconds=1)
 
 
 async def test_mutual_tls(mutual: MongoServer, authority: Authority, driver: str) -> None:
@@ -178,14 +178,14 @@ async def test_mutual_tls_without_a_trusted_certificate(
 ) -> None:
     cert_key_file = authority.strangers if own else None
     tls = MongoTlsSettings(ca_file=authority.ca_file, cert_key_file=cert_key_file)
-    assert "no primary is reachable" in await refusal(uri=mutual.uri, driver=driver, tls=tls)
+    assert "no primary is reachable" in await refusal(uri=mutual.uri, driver=driver, tls=tls, seconds=1)
 
 
 async def test_a_certificate_as_the_user(
     known_by_certificate: MongoServer, authority: Authority, driver: str
 ) -> None:
     tls = MongoTlsSettings(ca_file=authority.ca_file, cert_key_file=authority.client)
-    options = {"uri": known_by_certificate.uri, "driver": driver, "tls": tls}
+    options: dict[str, Any] = {"uri": known_by_certificate.uri, "driver": driver, "tls": tls}
     async with opened(username=authority.client_subject, **options) as store:
         await store.ping(4)
     assert "AuthenticationFailed" in await refusal(username="CN=somebody else", **options)

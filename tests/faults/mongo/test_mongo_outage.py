@@ -13,7 +13,7 @@ from kaa_epr.events import subjects
 from kaa_epr.events.outgoing import EventKind, encode
 from tests.faults.mongo.serving import ELECTING, LEFT_SOCKETS, noticed, serving
 from tests.faults.scene import Scene
-from tests.support.fleet import Fleet
+from tests.support.fleet import LOOK, Fleet
 from tests.support.history import History
 from tests.support.judge import STRICT, Allowance, Judge
 from tests.support.load import Getter
@@ -35,7 +35,7 @@ async def all_killed(replica_set: ReplicaSet, fleet: Fleet) -> None:
     async def gone() -> bool:
         return not any([await replica.metric("store_up") for replica in fleet.replicas])
 
-    await until(gone, "a store that is down", 30.0)
+    await until(gone, "a store that is down", 30.0, every=LOOK)
 
 
 async def test_cached_endpoints_are_answered_while_mongodb_is_gone(
