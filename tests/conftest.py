@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import secrets
@@ -19,6 +20,12 @@ SEED = int(os.environ.get("KAA_EPR_TEST_SEED", str(secrets.randbits(32))))
 def pytest_report_header() -> str:
     """Shown at the top of every run, so that a failing one can be repeated."""
     return f"seed: KAA_EPR_TEST_SEED={SEED}"
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays; garbage is collected after many tests, and need not be sought in it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

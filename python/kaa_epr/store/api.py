@@ -122,5 +122,5 @@ class Store(Protocol):
     async def indexes(self, time_limit: float) -> dict[str, dict[str, Any]]:
         """The collection's indexes by name, as the driver describes them; empty without a collection."""
 
-    async def create_index(self, spec: IndexSpec, time_limit: float) -> None:
-        """Makes one index."""
+    async def create_indexes(self, specs: Sequence[IndexSpec], time_limit: float) -> None:
+        """Makes all of these, or none; the server reads the collection once for all."""

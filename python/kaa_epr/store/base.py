@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 import bson
+from pymongo import IndexModel
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 from pymongo.read_concern import ReadConcern
 
@@ -168,18 +169,24 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
         """The collection's indexes by name."""
         return dict(await self._limited(self._collection.index_information, "list indexes", time_limit))
 
-    async def create_index(self, spec: IndexSpec, time_limit: float) -> None:
-        """Makes one index."""
-        options: dict[str, Any] = {"name": spec.name}
-        if spec.unique:
-            options["unique"] = True
-        if spec.partial is not None:
-            options["partialFilterExpression"] = dict(spec.partial)
+    async def create_indexes(self, specs: Sequence[IndexSpec], time_limit: float) -> None:
+        """Makes all of these, or none; the server reads the collection once for all."""
+        models = [_model(spec) for spec in specs]
+        names = ", ".join(spec.name for spec in specs)
 
         async def create() -> None:
-            await self._collection.create_index([(field, 1) for field in spec.fields], **options)
+            await self._collection.create_indexes(models)
 
-        await self._limited(create, f"create index {spec.name}", time_limit)
+        await self._limited(create, f"create indexes {names}", time_limit)
+
+
+def _model(spec: IndexSpec) -> IndexModel:
+    options: dict[str, Any] = {"name": spec.name}
+    if spec.unique:
+        options["unique"] = True
+    if spec.partial is not None:
+        options["partialFilterExpression"] = dict(spec.partial)
+    return IndexModel([(field, 1) for field in spec.fields], **options)
 
 
 def _mapped_only(f: MongoFields) -> dict[str, int]:

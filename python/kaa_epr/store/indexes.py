@@ -45,7 +45,7 @@ INDEXES: Final = (
 )
 
 CREATE_SECONDS: Final = 600.0
-"""Longest time for one index: building one over millions of documents takes minutes."""
+"""Longest time for all that are missing: building them over millions of documents takes minutes."""
 _LIST_SECONDS: Final = 10.0
 _KIND: Final = ("key", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds", "collation")
 """What makes two indexes different, of what the server tells about one."""
@@ -81,8 +81,8 @@ async def ensure_indexes(store: Store) -> list[str]:
     store.require_own_documents()
     present = await store.indexes(_LIST_SECONDS)
     missing = [spec for spec in INDEXES if not _is_present(spec, present, store.namespace)]
-    for spec in missing:
-        await store.create_index(spec, CREATE_SECONDS)
+    if missing:
+        await store.create_indexes(missing, CREATE_SECONDS)
     return [spec.name for spec in missing]
 
 

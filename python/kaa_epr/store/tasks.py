@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pymongo import ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 
 from kaa_epr.store.client import BoundedClient
 
@@ -28,10 +28,11 @@ class TaskQueries(BoundedClient):
 
     async def ensure_tasks(self, time_limit: float) -> None:
         """Makes the indexes."""
+        finished = IndexModel("finished_at", name="finished_at", expireAfterSeconds=KEEP_SECONDS)
+        claim = IndexModel("claim.at", name="claim", partialFilterExpression={"state": _OPEN})
 
         async def create() -> None:
-            await self._tasks.create_index("finished_at", name="finished_at", expireAfterSeconds=KEEP_SECONDS)
-            await self._tasks.create_index("claim.at", name="claim", partialFilterExpression={"state": _OPEN})
+            await self._tasks.create_indexes([finished, claim])
 
         await self._limited(create, "create the indexes of tasks", time_limit)
 
