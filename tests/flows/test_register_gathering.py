@@ -129,6 +129,25 @@ async def test_commands_gather_while_a_batch_is_under_way(
     assert COMMANDS.seen["find"] == 2
 
 
+async def test_who_waited_for_a_batch_waits_as_long_again_for_company_and_nobody_else_does(
+    register: Register, admin: MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "GATHER", NEVER)
+    with writes_wait(admin):
+        first = put(register, "e0")
+        await until(lambda: COMMANDS.seen["update"] == 1)
+        waited = put(register, "e1")
+    assert (await first).changed
+    company = put(register, "e2")
+    assert COMMANDS.seen["find"] == 1
+    await asyncio.gather(waited, company)
+    assert COMMANDS.seen["find"] == 2
+    # With nobody waiting, one after the other leaves at once.
+    for n in range(3, 6):
+        await put(register, f"e{n}")
+    assert COMMANDS.seen["find"] == 5
+
+
 @pytest.mark.parametrize(("count", "gather"), [(ENOUGH, NEVER), (2, pipeline.GATHER)])
 async def test_enough_of_them_or_old_ones_do_not_wait_for_it(
     count: int,

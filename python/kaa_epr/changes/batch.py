@@ -107,7 +107,11 @@ class Batch:
         plans = self._plan(self._decoded(documents))
         idle = [made for made in plans if not made.events]
         writes = [made for made in plans if made.events]
-        await asyncio.gather(self._confirm(idle, documents), self._carry_out(writes))
+        if not idle:
+            # The usual case: a group of tasks costs as much as the planning.
+            await self._carry_out(writes)
+        else:
+            await asyncio.gather(self._confirm(idle, documents), self._carry_out(writes))
 
     async def _confirm(self, plans: list[Plan], documents: Mapping[str, bytes]) -> None:
         """What changes nothing is answered once the majority has what it was judged by."""

@@ -17,7 +17,7 @@ from kaa_epr.store.errors import StoreError
 
 _log = get_logger(__name__)
 
-GATHER: Final = 0.05
+GATHER: Final = 0.1
 """Seconds."""
 
 

@@ -1,11 +1,13 @@
 """Changes in batches: read, plan, write with the events, publish, answer; outboxes are cleared behind that.
 
-While no batch is under way a command leaves at once; else commands gather until it ends, until they are
-``ENOUGH`` for a batch of their own, or for ``GATHER`` seconds: a batch of one costs as much as seven more in
-it. All commands for one endpoint that gathered become one document write, in the order in which they came,
-so a hot endpoint costs one round trip for many writers. An endpoint is in one batch at a time, and is not
-written while its outbox holds events of an earlier change: so first publications are in the order of
-versions, whoever publishes.
+While no batch is under way and no command waits, a command leaves at once. Those that come while one is
+under way gather: until they are ``ENOUGH`` for a batch of their own; once it has ended, until they are
+``SOME`` or as long again has gone by; in any case no longer than ``GATHER`` seconds. A batch of one costs as
+much as seven more in it, and takes the longer the busier the machine is; whoever writes alone, one after the
+other, does not wait. All commands for one endpoint that gathered become one document write, in the order in
+which they came, so a hot endpoint costs one round trip for many writers. An endpoint is in one batch at a
+time, and is not written while its outbox holds events of an earlier change: so first publications are in the
+order of versions, whoever publishes.
 """
 
 from __future__ import annotations
@@ -29,8 +31,10 @@ _log = get_logger(__name__)
 
 ENOUGH: Final = 32
 """Endpoints with which a batch begins although another one is under way."""
-GATHER: Final = 0.05
-"""Seconds after which it begins with fewer."""
+SOME: Final = 16
+"""Endpoints with which it begins once that has ended: its own costs are less than theirs then."""
+GATHER: Final = 0.1
+"""Seconds after which it begins with fewer, at the latest."""
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
 """Seconds before an endpoint that somebody else is changing is tried again: doubling, half of it random."""
@@ -123,7 +127,8 @@ class Pipeline:
     # --- batches leave --------------------------------------------------------------------------------------
     def _start_batches(self, *, overdue: bool = False) -> None:
         while self._ready and self._batches < self._limits.max_batches and not self._held:
-            if self._batches and len(self._ready) < ENOUGH and not overdue:
+            wanted = ENOUGH if self._batches else SOME if self._gathering else 1
+            if len(self._ready) < wanted and not overdue:
                 break
             self._begin_batch()
         self._gather()
@@ -148,12 +153,20 @@ class Pipeline:
             self._gathering.cancel()
             self._gathering = None
 
+    def _last_ended(self, took: float) -> None:
+        """No batch is under way any more: who waits, does so no longer than ``took`` from now on."""
+        loop = asyncio.get_running_loop()
+        if self._gathering is not None and self._gathering.when() > loop.time() + took:
+            self._gathering.cancel()
+            self._gathering = loop.call_later(took, self._overdue)
+
     def _overdue(self) -> None:
         self._gathering = None
         self._start_batches(overdue=True)
 
     async def _run(self, batch: dict[str, list[Item]]) -> None:
         made = Batch(self._parts, self, batch)
+        begun = asyncio.get_running_loop().time()
         try:
             await made.run()
         except Exception:  # noqa: BLE001 - the outermost boundary of a batch: nobody may be left waiting
@@ -164,6 +177,8 @@ class Pipeline:
             self._batches -= 1
             # The others were, or will be, released once they are cleared, and may be in another batch by now.
             self._release(batch.keys() - set(made.published))
+            if not self._batches:
+                self._last_ended(asyncio.get_running_loop().time() - begun)
             self._start_batches()
 
     def _release(self, endpoint_ids: Iterable[str]) -> None:

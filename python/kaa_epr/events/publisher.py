@@ -42,8 +42,8 @@ class Outlet(Protocol):
     async def drain(self) -> None:
         """Until there is room to write. Raises ``PublishFailed`` when the connection is lost."""
 
-    async def echo(self) -> None:
-        """Until the server has handled all that was written. Raises ``PublishFailed``."""
+    async def echo(self, frames: bytes = b"") -> None:
+        """Writes ``frames``; until the server has handled them and all before. Raises ``PublishFailed``."""
 
 
 class Numbers(Protocol):
@@ -88,8 +88,7 @@ class Publisher:
                 self._outlet.write(bytes(pending))
                 pending.clear()
                 await self._outlet.drain()
-        self._outlet.write(bytes(pending))
-        await self._outlet.echo()
+        await self._outlet.echo(bytes(pending))
 
     def _frame(self, event: OutgoingEvent, *, with_headers: bool) -> bytes:
         subject = event.subject(self._instance)

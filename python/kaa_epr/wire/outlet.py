@@ -88,13 +88,13 @@ class SessionOutlet:
         except OSError as error:
             raise PublishFailed("the connection is lost") from error
 
-    async def echo(self) -> None:
-        """Until the server has handled all that was written."""
+    async def echo(self, frames: bytes = b"") -> None:
+        """Writes ``frames``; until the server has handled them and all that was written before."""
         self._sent += 1
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((self._sent, future))
         try:
-            self.write(publication(self._inbox, b"%d" % self._sent))
+            self.write(frames + publication(self._inbox, b"%d" % self._sent))
             async with asyncio.timeout(ECHO_SECONDS):
                 await future
         except TimeoutError:
