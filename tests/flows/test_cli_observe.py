@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.observe_support import answer, frozen, publish
 from tests.flows.register_support import connected
 from tests.support.command import PROGRAM, environment, run
+from tests.support.http_client import plain_client
 from tests.support.waiting import until
 
 
@@ -54,7 +53,7 @@ async def test_counts_are_on_the_port_and_in_the_summary(
             await until(ready_file.exists)
             ready = json.loads(ready_file.read_text())
             await publish(nc, instance_name, "e", 2)
-            async with httpx.AsyncClient(base_url=ready["management"]) as http:
+            async with plain_client(ready["management"]) as http:
                 stale = 'kaa_epr_observer_stale_total{longer_than="0"}'
                 while not sample((await http.get("/metrics")).text, stale):
                     await publish(nc, instance_name, "other", 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from bson import Int64
 
@@ -16,6 +15,7 @@ from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
 from tests.flows.register_support import register_settings, serving
+from tests.support.http_client import plain_client
 from tests.support.waiting import until
 
 DAY = 86_400.0
@@ -71,7 +71,7 @@ async def test_the_register_forgets_in_time_and_begins_anew(
     async with serving(settings) as service:
         assert service.register is not None
         await until(lambda: service.register is not None and service.register.purge.purged)
-        async with httpx.AsyncClient(base_url=f"{service.register.url}/api/v1") as http:
+        async with plain_client(f"{service.register.url}/api/v1") as http:
             versions = []
             for endpoint_id in ("old", "young"):
                 body = {"endpointId": endpoint_id, "appVersion": {"name": "app-v1"}}

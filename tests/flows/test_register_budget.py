@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
 from tests.flows.register_support import EpmmpCaller, register_settings, serving
+from tests.support.http_client import plain_client
 from tests.support.waiting import until
 from tests.wire.harness import Store
 
@@ -57,7 +57,7 @@ async def test_what_is_beyond_the_budget_is_refused_and_nothing_is_kept(
     refused = await update("b")
     assert (refused["statusCode"], refused["reasonPhrase"]) == (503, "Too many requests are waiting")
     assert (refused["correlationId"], refused["endpointId"]) == ("c-1", "e-1")
-    async with httpx.AsyncClient(base_url=f"{register.url}/api/v1") as http:
+    async with plain_client(f"{register.url}/api/v1") as http:
         path = "/endpoints/e-1/metadata/c"
         answer = await http.put(path, content=LARGE, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

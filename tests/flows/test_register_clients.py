@@ -7,13 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
 from tests.flows.register_support import EpmmpCaller, connected, register_settings, serving
+from tests.support.http_client import plain_client
 
 LIMITS = {"request_timeout": 0.3, "max_connections": 4, "max_body_bytes": 2048}
 POST = b"POST /api/v1/endpoints HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -99,7 +99,7 @@ async def test_metrics_tell_of_the_register(
 ) -> None:
     assert service.register is not None
     body = {"endpointId": "e", "appVersion": {"name": "a-v1"}, "metadata": {"k": 1}}
-    async with httpx.AsyncClient(base_url=f"{service.register.url}/api/v1") as http:
+    async with plain_client(f"{service.register.url}/api/v1") as http:
         await http.post("/endpoints", json=body)
         await http.post("/endpoints", json=body)
         await http.put("/endpoints/e/metadata/k", json=2)

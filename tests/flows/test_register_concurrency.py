@@ -20,6 +20,7 @@ from kaa_epr.client import EpmmpClient
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
 from tests.flows.register_support import Listener, connected, register_settings, serving
+from tests.support.http_client import plain_client
 
 WRITES = 40
 """That each writer must succeed with."""
@@ -113,8 +114,8 @@ async def test_conditional_writers_and_readers(
     urls = [f"{replica.register.url}/api/v1" for replica in replicas if replica.register is not None]
     async with (
         connected(nats_server.url) as nc,
-        httpx.AsyncClient(base_url=urls[0], timeout=30) as one,
-        httpx.AsyncClient(base_url=urls[1], timeout=30) as two,
+        plain_client(urls[0], 30) as one,
+        plain_client(urls[1], 30) as two,
         EpmmpClient(servers=nats_server.url, repository=instance_name, timeout=20) as client,
     ):
         listener = Listener(nc)
@@ -170,8 +171,8 @@ async def test_blind_writers_through_two_replicas_lose_nothing(
     urls = [f"{replica.register.url}/api/v1" for replica in replicas if replica.register is not None]
     async with (
         connected(nats_server.url) as nc,
-        httpx.AsyncClient(base_url=urls[0], timeout=30) as one,
-        httpx.AsyncClient(base_url=urls[1], timeout=30) as two,
+        plain_client(urls[0], 30) as one,
+        plain_client(urls[1], 30) as two,
     ):
         listener = Listener(nc)
         await listener.listen(instance_name)

@@ -19,6 +19,7 @@ from kaa_epr.store import indexes
 from kaa_epr.store.errors import ForeignCollection
 from kaa_epr.store.indexes import IndexConflict
 from tests.flows.register_support import Listener, register_settings, serving
+from tests.support.http_client import plain_client
 
 pytestmark = pytest.mark.faults
 QUICK = {"claim_expiry": 1, "store_timeout": 0.5}
@@ -33,7 +34,7 @@ def settings(
 
 def client_of(service: Service) -> httpx.AsyncClient:
     assert service.register is not None
-    return httpx.AsyncClient(base_url=f"{service.register.url}/api/v1", timeout=30)
+    return plain_client(f"{service.register.url}/api/v1", 30)
 
 
 def left_behind(endpoint_id: str, claimed_at: datetime) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bson import Int64
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
 from tests.flows.register_support import Heard, Listener, register_settings, serving
+from tests.support.http_client import plain_client
 
 API = "/api/v1"
 VERSION = {"name": "app-v1"}
@@ -44,7 +45,7 @@ async def service(
 async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     assert service.register is not None
     assert service.register.url is not None
-    async with httpx.AsyncClient(base_url=service.register.url + API, timeout=30) as client:
+    async with plain_client(service.register.url + API, 30) as client:
         yield client
 
 
@@ -340,7 +341,7 @@ async def test_limits_and_methods(http: httpx.AsyncClient) -> None:
 
 async def test_the_prefix_the_document_and_the_page(service: Service, http: httpx.AsyncClient) -> None:
     assert service.register is not None
-    async with httpx.AsyncClient(base_url=f"{service.register.url}/epr/api/v1") as behind:
+    async with plain_client(f"{service.register.url}/epr/api/v1") as behind:
         made = await behind.post("/endpoints", json={"endpointId": "p-1", "appVersion": VERSION})
         assert made.headers["location"] == f"{behind.base_url}endpoints/p-1"
         assert (await behind.get("/endpoints/p-1")).status_code == 200

@@ -12,6 +12,7 @@ import pytest
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.register_support import register_settings, serving
+from tests.support.http_client import plain_client
 
 VERSION = {"name": "app-v1"}
 JSON = {"Content-Type": "application/json"}
@@ -26,7 +27,7 @@ async def http(
     settings = register_settings(nats_server.url, mongod.uri, instance_name, mongo_database)
     async with serving(settings) as running:
         assert running.register is not None
-        async with httpx.AsyncClient(base_url=f"{running.register.url}/api/v1", timeout=30) as client:
+        async with plain_client(f"{running.register.url}/api/v1", 30) as client:
             made = await client.post(
                 "/endpoints", json={"endpointId": "e", "appVersion": VERSION, "metadata": METADATA}
             )
@@ -163,7 +164,7 @@ async def test_a_location_begins_with_the_public_url(
     )
     async with serving(settings) as service:
         assert service.register is not None
-        async with httpx.AsyncClient(base_url=f"{service.register.url}/api/v1") as http:
+        async with plain_client(f"{service.register.url}/api/v1") as http:
             made = await http.post("/endpoints", json={"endpointId": "e-1", "appVersion": VERSION})
             batch = await http.post(
                 "/endpoints/batch", json={"endpoints": [{"metadata": {}}], "appVersion": VERSION}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
 import pytest
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.register_support import EpmmpCaller, Listener, connected, register_settings, serving
+from tests.support.http_client import plain_client
 from tests.support.store_commands import COMMANDS
 
 COUNT = 1000
@@ -33,7 +33,7 @@ async def test_one_round_trip_per_stage(
             "appVersion": {"name": "a-v1"},
             "endpoints": [{"endpointId": f"e-{n}", "metadata": {"n": n}} for n in range(COUNT)],
         }
-        async with httpx.AsyncClient(base_url=service.register.url or "") as http:
+        async with plain_client(service.register.url) as http:
             accepted = await http.post("/api/v1/endpoints/batch", json=body)
         assert accepted.status_code == 202
         heard = await listener.wait_for(COUNT)

@@ -1,5 +1,6 @@
 """The checked reader: agrees with fastavro on good bytes, names the place in bad ones."""
 
+import functools
 import io
 from typing import Any
 
@@ -46,12 +47,19 @@ def encode(schema: dict[str, Any], value: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+@functools.cache
+def made_for(name: str) -> tuple[dict[str, Any], Datum, st.SearchStrategy[Any]]:
+    """A schema, what reads it and its values: made once, not for each example."""
+    schema = schemas.load(name)
+    return schema, Datum(schema), strategy(schema)
+
+
 @pytest.mark.parametrize("name", schemas.names())
 @given(data=st.data())
 def test_reads_what_fastavro_writes(name: str, data: st.DataObject) -> None:
-    schema = schemas.load(name)
-    value = data.draw(strategy(schema))
-    assert Datum(schema).decode(encode(schema, value)) == value
+    schema, datum, values = made_for(name)
+    value = data.draw(values)
+    assert datum.decode(encode(schema, value)) == value
 
 
 @given(data=st.binary(max_size=80))

@@ -22,6 +22,7 @@ from kaa_epr.management.server import (
     ManagementServer,
 )
 from kaa_epr.metrics import CONTENT_TYPE
+from tests.support.http_client import plain_client
 
 
 class _Service:
@@ -68,7 +69,7 @@ async def management(service: _Service, request_seconds: float) -> AsyncIterator
 
 @pytest.fixture
 async def client(management: ManagementServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=management.url, trust_env=False) as client:
+    async with plain_client(management.url) as client:
         yield client
 
 
@@ -209,7 +210,7 @@ async def test_ipv6(service: _Service) -> None:
     server = ManagementServer(app, host="::1", port=0)
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        async with plain_client(server.url) as client:
             assert (await client.get("/health/live")).status_code == 200
     finally:
         await server.stop()
@@ -253,7 +254,7 @@ async def test_connections_are_bounded(management: ManagementServer) -> None:
     reader, writer = held[0]
     writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
-    async with httpx.AsyncClient(base_url=management.url, trust_env=False) as client:
+    async with plain_client(management.url) as client:
         assert (await client.get("/health/live")).status_code == 200
     for _, writer in held:
         writer.close()
