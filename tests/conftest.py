@@ -45,8 +45,11 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
 
 @pytest.fixture(scope="session")
 def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """A replica set of one. Tests that stop it or need options start their own with ``start_mongod``."""
-    server = start_mongod(tmp_path_factory.mktemp("mongo"))
+    """A replica set of one. Tests that stop it or need options start their own with ``start_mongod``.
+
+    To drop a database waits for the journal, every 100 ms by default, at the end of most tests.
+    """
+    server = start_mongod(tmp_path_factory.mktemp("mongo"), options=("--journalCommitInterval", "10"))
     yield server
     server.stop()
 
