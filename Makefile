@@ -49,6 +49,7 @@ test-rust:
 	@.ci/require build
 	cargo test --locked --workspace --exclude kaa-epr-py -q
 
+# With bytecode, as the tests start some hundred processes, each of which would compile what it imports.
 .PHONY: test-python
 test-python: build
 	@.ci/require servers
