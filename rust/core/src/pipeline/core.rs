@@ -147,7 +147,7 @@ impl Core {
     /// Answers from the cache or from a mark of an unknown endpoint.
     #[inline]
     fn hit<'a, G: Get<'a>>(&mut self, message: &Message<'a>, request: &G, now: Now) -> bool {
-        let epoch = self.coherence.epoch();
+        let (epoch, aged_ms) = (self.coherence.epoch(), self.aged_ms(now));
         let envelope = request.envelope(message.reply, traceparent(message), &self.config);
         let mut desk = Desk {
             sender: Sender {
@@ -158,11 +158,6 @@ impl Core {
             },
             projection: &mut self.projection,
             config: &self.config,
-        };
-        let aged_ms = if self.broken.has(Bug::EntriesDoNotAge) {
-            0
-        } else {
-            now.mono_ms
         };
         match self.cache.get(request.endpoint_id(), epoch, aged_ms) {
             Lookup::Hit(entry) => {
@@ -186,6 +181,16 @@ impl Core {
             Lookup::Absent => {}
         }
         false
+    }
+
+    /// The moment by which the age of entries is told (rule 9).
+    #[inline]
+    pub(super) fn aged_ms(&self, now: Now) -> u64 {
+        if self.broken.has(Bug::EntriesDoNotAge) {
+            0
+        } else {
+            now.mono_ms
+        }
     }
 
     /// Flow 2: the get waits for a load, unless the store is down or too much waits already.

@@ -46,7 +46,7 @@ impl Core {
     /// Flow 1 for one endpoint of several.
     fn put_cached(&mut self, parts: &mut Parts, place: usize, id: &str, now: Now) {
         let epoch = self.coherence.epoch();
-        match self.cache.get(id, epoch, now.mono_ms) {
+        match self.cache.get(id, epoch, self.aged_ms(now)) {
             Lookup::Hit(entry) => {
                 self.stats.count.hits += 1;
                 return parts.put(place, entry.app_version());

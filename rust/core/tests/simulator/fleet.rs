@@ -79,6 +79,7 @@ struct Replica {
 pub struct Fleet {
     chance: Chance,
     manner: Manner,
+    cache_bytes: u64,
     now: u64,
     agenda: BinaryHeap<Reverse<(u64, u64, usize)>>,
     happenings: Vec<Option<Happening>>,
@@ -104,6 +105,7 @@ impl Fleet {
         let registers = chance.between(1, 3) as usize;
         let manner = Manner::new(&mut chance);
         let settings = manner.settings(&mut chance);
+        let cache_bytes = settings.cache.max_bytes as u64;
         let replicas = (0..chance.between(1, 3)).map(|_| {
             let mut responder = Responder::new(settings.clone());
             if let Some(bug) = bug {
@@ -126,6 +128,7 @@ impl Fleet {
         Self {
             chance,
             manner,
+            cache_bytes,
             now: 0,
             agenda: BinaryHeap::new(),
             happenings: Vec::new(),
@@ -239,7 +242,7 @@ impl Fleet {
         let replica = &self.replicas[place];
         let settings = config();
         for (name, most) in [
-            ("cache_bytes", 6_000),
+            ("cache_bytes", self.cache_bytes),
             ("unknown_bytes", settings.unknown.max_bytes as u64),
             ("pending", settings.park.max_waiters as u64),
             ("held_bytes", settings.hold.max_bytes as u64),

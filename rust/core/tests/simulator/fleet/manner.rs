@@ -48,9 +48,9 @@ impl Manner {
 
     pub fn settings(&self, chance: &mut Chance) -> Config {
         let mut settings = config();
-        // Entries that are evicted do not grow old.
-        let least = if self.quiet { 6_000 } else { 600 };
-        settings.cache.max_bytes = chance.between(least, 6_000) as usize;
+        // Entries that are evicted do not grow old: there is room for all.
+        let (least, most) = if self.quiet { (9_000, 9_000) } else { (600, 6_000) };
+        settings.cache.max_bytes = chance.between(least, most) as usize;
         settings.cache.max_age_ms = self.max_age;
         settings.unknown.max_age_ms = settings.unknown.max_age_ms.min(self.max_age);
         // As the configuration has it: floors live as long as entries.
