@@ -222,7 +222,15 @@ async def test_a_closed_stream_leaves_nothing_at_the_server(
 ) -> None:
     stream = await store.watch(None, TIME_LIMIT)
     waiting = asyncio.create_task(stream.next(TIME_LIMIT))
-    await asyncio.sleep(0)
+
+    def asked() -> bool:
+        pipeline: list[dict[str, Any]] = [
+            {"$currentOp": {}},
+            {"$match": {"ns": "epr.endpoints", "op": "getmore"}},
+        ]
+        return bool(list(client.admin.aggregate(pipeline)))
+
+    await until(asked, "the server waits for a change")
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await stream.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -89,6 +89,17 @@ def writes_wait(admin: MongoClient[dict[str, Any]]) -> Iterator[None]:
         admin.admin.command("fsyncUnlock")
 
 
+@asynccontextmanager
+async def batch_under_way(
+    register: Register, admin: MongoClient[dict[str, Any]]
+) -> AsyncIterator[asyncio.Future[Outcome]]:
+    """A change of ``e0`` whose batch waits for the server until the end."""
+    with writes_wait(admin):
+        first = put(register, "e0")
+        await until(lambda: COMMANDS.seen["update"] == 1)
+        yield first
+
+
 def outboxes(admin: MongoClient[dict[str, Any]], database: str) -> list[str]:
     return [document["_id"] for document in admin[database].endpoints.find({"outbox": {"$exists": True}})]
 
@@ -121,9 +132,7 @@ async def test_commands_gather_while_a_batch_is_under_way(
     register: Register, admin: MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "GATHER", NEVER)
-    with writes_wait(admin):
-        first = put(register, "e0")
-        await until(lambda: COMMANDS.seen["update"] == 1)
+    async with batch_under_way(register, admin) as first:
         others = [put(register, f"e{n}") for n in range(1, ENOUGH)]
     await asyncio.gather(first, *others)
     assert COMMANDS.seen["find"] == 2
@@ -133,9 +142,7 @@ async def test_who_waited_for_a_batch_waits_as_long_again_for_company_and_nobody
     register: Register, admin: MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "GATHER", NEVER)
-    with writes_wait(admin):
-        first = put(register, "e0")
-        await until(lambda: COMMANDS.seen["update"] == 1)
+    async with batch_under_way(register, admin) as first:
         waited = put(register, "e1")
     assert (await first).changed
     company = put(register, "e2")
@@ -157,9 +164,7 @@ async def test_enough_of_them_or_old_ones_do_not_wait_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pipeline, "GATHER", gather)
-    with writes_wait(admin):
-        first = put(register, "e0")
-        await until(lambda: COMMANDS.seen["update"] == 1)
+    async with batch_under_way(register, admin) as first:
         others = [put(register, f"e{n}") for n in range(1, count + 1)]
         await until(lambda: COMMANDS.seen["update"] == 2)
         assert COMMANDS.seen["find"] == 2

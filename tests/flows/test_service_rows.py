@@ -50,9 +50,8 @@ class Stage:
 
     async def lacks_its_store(self) -> bool:
         """Whether a miss is refused, and health says why: one failed load alone may have been an accident."""
-        return (await self.get("e-2"))[
-            "statusCode"
-        ] == 503 and self.service.health.report().status == "DEGRADED"
+        refused = (await self.get("e-2"))["statusCode"] == 503
+        return refused and self.service.health.report().status == "DEGRADED"
 
     async def loads(self) -> bool:
         """Whether the store serves a miss, and is known to do so."""

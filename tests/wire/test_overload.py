@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import pytest
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
 
 from kaa_epr.embedded import NatsServer
 from kaa_epr.events import subjects
@@ -26,6 +29,31 @@ CALLBACK_PATHS = [
 ]
 
 
+@dataclass
+class Asker:
+    """Asks for the large endpoint, many times at once."""
+
+    peer: NatsClient
+    subject: str
+    inbox: str
+    heard: set[str] = field(default_factory=set)
+    """Correlation IDs of the answers."""
+
+    @classmethod
+    async def of(cls, peer: NatsClient, instance: str) -> Self:
+        asker = cls(peer, subjects.metadata_get_request(instance), peer.new_inbox())
+        await peer.subscribe(asker.inbox, cb=asker.hear)
+        return asker
+
+    async def hear(self, message: Msg) -> None:
+        self.heard.add(response(message.data)["correlationId"])
+
+    async def ask(self, times: int) -> None:
+        for number in range(times):
+            get = Get(endpoint_id="big", correlation_id=str(number)).encode()
+            await self.peer.publish(self.subject, get, reply=self.inbox)
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("path", CALLBACK_PATHS)
 async def test_requests_beyond_the_queue_are_dropped_counted_and_told(
@@ -40,25 +68,17 @@ async def test_requests_beyond_the_queue_are_dropped_counted_and_told(
     store.put("big", text="x" * SIZE)
     settings = settings_of(nats_server.url, store.uri, store.database, instance_name, **path)
     settings["nats"]["ping_interval"] = 60  # this is about the queue, not about leaving
-    heard: set[str] = set()
     async with Proxy(nats_server.port) as proxy, connected(nats_server.url) as peer:
         settings["nats"]["servers"] = [proxy.url]
         async with serving(settings) as service:
             assert (await ask(peer, instance_name, "big"))["statusCode"] == 200
-            inbox, subject = peer.new_inbox(), subjects.metadata_get_request(instance_name)
-
-            async def hear(message: Any) -> None:
-                heard.add(response(message.data)["correlationId"])
-
-            await peer.subscribe(inbox, cb=hear)
+            asker = await Asker.of(peer, instance_name)
             proxy.stop_forwarding("to_server")
-            for number in range(ASKED):
-                get = Get(endpoint_id="big", correlation_id=str(number)).encode()
-                await peer.publish(subject, get, reply=inbox)
+            await asker.ask(ASKED)
             await peer.flush()
             session = service.link._session
             assert session is not None
-            (gets,) = (each for each in session.subscriptions.requests if each.subject == subject)
+            (gets,) = (each for each in session.subscriptions.requests if each.subject == asker.subject)
 
             def all_came() -> bool:
                 return session.client.stats["in_msgs"] >= 1 + ASKED
@@ -68,7 +88,9 @@ async def test_requests_beyond_the_queue_are_dropped_counted_and_told(
             assert gets.pending_msgs <= QUEUED
             assert dropped > 0
             proxy.go_on()
-            await until(lambda: len(heard) == ASKED - dropped, "all that was not dropped is answered", 30)
+            await until(
+                lambda: len(asker.heard) == ASKED - dropped, "all that was not dropped is answered", 30
+            )
             assert service.link.stats().overflow_requests == dropped
             assert count(service, "requests") == 1 + ASKED - dropped
             assert count(service, "flushes_event_overflow") == 0, "no event was lost"
@@ -77,7 +99,7 @@ async def test_requests_beyond_the_queue_are_dropped_counted_and_told(
             assert service.link.stats().disconnects == 0
     told = [line for line in capsys.readouterr().out.splitlines() if "message dropped" in line]
     assert len(told) == 1, "once for many"
-    assert subject in told[0]
+    assert asker.subject in told[0]
 
 
 LANDED = 200
@@ -94,21 +116,13 @@ async def test_answers_kept_back_follow(
     store.put("other")
     settings = settings_of(nats_server.url, store.uri, store.database, instance_name, **path)
     settings["nats"]["ping_interval"] = 60  # this is about the answers, not about leaving
-    heard: set[str] = set()
     async with Proxy(nats_server.port) as proxy, connected(nats_server.url) as peer:
         settings["nats"]["servers"] = [proxy.url]
         async with serving(settings) as service:
-            inbox, subject = peer.new_inbox(), subjects.metadata_get_request(instance_name)
-
-            async def hear(message: Any) -> None:
-                heard.add(response(message.data)["correlationId"])
-
-            await peer.subscribe(inbox, cb=hear)
+            asker = await Asker.of(peer, instance_name)
             if lost:
                 proxy.stop_forwarding("to_server")
-            for number in range(LANDED):
-                get = Get(endpoint_id="big", correlation_id=str(number)).encode()
-                await peer.publish(subject, get, reply=inbox)
+            await asker.ask(LANDED)
             await until(lambda: count(service, "loaded_endpoints") == 1, "one load was for all of them")
             if lost:
                 proxy.cut()
@@ -116,5 +130,5 @@ async def test_answers_kept_back_follow(
                 await until(lambda: service.link.stats().connects == 2, "another connection")
             assert (await ask(peer, instance_name, "other"))["statusCode"] == 200
             if not lost:
-                await until(lambda: len(heard) == LANDED, "every get is answered")
+                await until(lambda: len(asker.heard) == LANDED, "every get is answered")
             assert service.engine.pending() == 0
