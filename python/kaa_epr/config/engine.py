@@ -35,6 +35,7 @@ def engine_config(settings: Settings, *, hash_seed: int) -> EngineConfig:
         settle_ms=_ms(settings.coherence.settle),
         forget_ms=_ms(settings.coherence.forget),
         foreign_settle_ms=_ms(settings.invalidation.settle),
+        apply_events=settings.invalidation.apply_events,
         hash_seed=hash_seed,
         mapping=FieldMapping(
             id=fields.id,

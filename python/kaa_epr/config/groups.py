@@ -116,6 +116,11 @@ class InvalidationSettings(Group):
         description="How long loads begun after a foreign event are not cached, in seconds (its writer may "
         "not have waited for the majority).",
     )
+    apply_events: bool = Field(
+        True,
+        description="Whether a register's event changes the cached entry that it is exact against; off, it "
+        "only invalidates. On, whoever may publish events may set what gets answer.",
+    )
     change_stream: bool = Field(
         False,
         description="Whether a MongoDB change stream invalidates as well; it also tells of writers that "

@@ -95,6 +95,8 @@ class EngineConfig:
     """How long a silent writer is waited for (rule 5)."""
     foreign_settle_ms: int = 1_000
     """How long loads begun after an event without our headers are not cached (rule 7)."""
+    apply_events: bool = True
+    """Whether events whose diff is exact change cached entries instead of dropping them (rule 12)."""
     hash_seed: int = 0
     mapping: FieldMapping = field(default_factory=FieldMapping)
 

@@ -192,6 +192,7 @@ def test_every_engine_setting_arrives() -> None:
         "coherence.settle": 0,
         "coherence.forget": 61,
         "invalidation.settle": 0.0005,
+        "invalidation.apply_events": False,
         **{f"mongo.fields.{name}": f"my_{name}" for name in ("id", "metadata", "version", "deleted_at")},
         "mongo.fields.application_version": "my_application_version",
     }
