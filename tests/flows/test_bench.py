@@ -21,7 +21,16 @@ from bench.scenarios import QUICK_CONTENDERS, SCENARIOS, Scenario
 from bench.storing import CannotResume, Unfinished
 from kaa_epr.embedded import NatsServer
 
-SMOKE = ("canonical", "cold", "storm-same", "storm-numbered", "events", "flush")
+SMOKE = (
+    "canonical",
+    "cold",
+    "storm-same",
+    "storm-register",
+    "storm-numbered",
+    "events",
+    "events-register",
+    "flush",
+)
 
 
 @pytest.mark.timeout(300)  # builds the generator where nobody has yet
@@ -43,9 +52,9 @@ def test_smoke_run(tmp_path: Path) -> None:
         assert only["ok"], only["faults"]
         assert only["watched"]["responder"]["rss_bytes"] > 0
         assert results.spread("canonical", name, "p50") is not None
-    for name in ("storm-same", "storm-numbered", "events"):
+    for name in ("storm-same", "storm-register", "storm-numbered", "events", "events-register"):
         assert results.rounds(name, "kaa-epr")[0]["events"] > 0
-    for name in ("storm-same", "storm-numbered"):
+    for name in ("storm-same", "storm-register", "storm-numbered"):
         (beside,) = results.rounds(name, "kaa-epr-baseline")
         assert beside["ok"]
         assert beside["events"] == 0

@@ -70,6 +70,15 @@ pub enum EventsOn {
     Same,
 }
 
+/// Whose events they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EventsOf {
+    /// A service's that knows nothing of this project: without headers.
+    Stock,
+    /// A register's: numbered, each with what changed since the version before, as if the store held it.
+    Register,
+}
+
 /// `kaa-epr-load run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -118,7 +127,8 @@ pub struct RunArgs {
     /// Ask for every endpoint once before the warm-up, until each was answered as expected.
     #[arg(long)]
     pub prefill: bool,
-    /// Only events, no gets.
+    /// Only events, no gets; but those that fill the cache, and if a register's events changed it, those that ask
+    /// for what became of it.
     #[arg(long)]
     pub no_gets: bool,
     /// Measured seconds.
@@ -139,8 +149,12 @@ pub struct RunArgs {
     /// What the events are about.
     #[arg(long, value_enum, default_value_t = EventsOn::Other)]
     pub events_on: EventsOn,
-    /// A program, one word an option, that changes endpoints in the store and prints "ENDPOINT VERSION" of each
-    /// acknowledged change: they are published as a register's numbered events. Replaces the events of a rate.
+    /// Whose events they are; a register's are about the endpoints being read.
+    #[arg(long, value_enum, default_value_t = EventsOf::Stock)]
+    pub events_of: EventsOf,
+    /// A program, one word an option, that changes the field "note" of endpoints in the store and prints ENDPOINT,
+    /// VERSION, OLD and NEW (as JSON), apart by tabs, of each acknowledged change: they are published as a
+    /// register's events. Replaces the events of a rate.
     #[arg(long, allow_hyphen_values = true)]
     pub writer: Vec<String>,
     /// Seconds into the measured time at which an undecodable event makes the responder drop its cache.
@@ -158,6 +172,12 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// Whether endpoints change, and if so, whether that is told by this program's events alone.
+    pub fn changes(&self) -> Option<bool> {
+        let told = self.events_of == EventsOf::Register;
+        (told || !self.writer.is_empty()).then_some(told)
+    }
+
     /// Rejects combinations that mean nothing.
     pub fn check(&self) -> Result<()> {
         if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
@@ -172,8 +192,12 @@ impl RunArgs {
         if !self.writer.is_empty() && self.events_per_second > 0.0 {
             bail!("--writer and --events-per-second exclude each other");
         }
-        if self.no_gets && self.prefill {
-            bail!("--prefill and --no-gets exclude each other");
+        let told = self.events_of == EventsOf::Register;
+        if told && (self.events_on == EventsOn::Other || !self.prefill || self.events_per_second == 0.0) {
+            bail!("--events-of=register needs --events-per-second, --events-on=same and --prefill");
+        }
+        if self.changes().is_some() && (self.endpoints_file.is_some() || self.revision != 3) {
+            bail!("answers beside changes are judged of revision 3 and of no --endpoints-file");
         }
         if self.duration.is_zero() {
             bail!("--duration must be above 0");

@@ -136,7 +136,8 @@ impl Book {
     }
 }
 
-fn put_hex(out: &mut [u8], mut value: u64) {
+/// Writes all of `out` full with the last digits of a number.
+pub fn put_hex(out: &mut [u8], mut value: u64) {
     for digit in out.iter_mut().rev() {
         *digit = HEX[(value & 15) as usize];
         value >>= 4;

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::args::Expect;
 use crate::book::{Book, Get, Match};
-use crate::targets::{Expected, Targets};
+use crate::changes::Changes;
+use crate::dataset::VERSION;
+use crate::targets::Targets;
 use crate::wire;
 
 /// What went wrong, by kind. All zero: every get was answered, once, in time and rightly.
@@ -27,6 +29,9 @@ pub struct Faults {
     pub wrong_endpoint: u64,
     /// Answers with other metadata than stored.
     pub wrong_payload: u64,
+    /// Answers that claim no version, one that there has never been, or an older one than an earlier answer to the
+    /// same connection; counted where a register's changes are told.
+    pub wrong_version: u64,
     /// Answers with another status than the endpoint calls for.
     pub unexpected_status: u64,
 }
@@ -47,6 +52,7 @@ impl AddAssign for Faults {
         self.undecodable += other.undecodable;
         self.wrong_endpoint += other.wrong_endpoint;
         self.wrong_payload += other.wrong_payload;
+        self.wrong_version += other.wrong_version;
         self.unexpected_status += other.unexpected_status;
     }
 }
@@ -65,6 +71,10 @@ pub struct Settled {
 pub struct Judge {
     expect: Expect,
     revision: u8,
+    /// The last version that an answer claimed, by target; empty where versions are not judged.
+    newest: Vec<i64>,
+    /// An answer without its changes.
+    undone: Vec<u8>,
     /// Faults so far.
     pub faults: Faults,
     /// Answers by status so far.
@@ -73,10 +83,17 @@ pub struct Judge {
 
 impl Judge {
     /// A judge of answers in the given revision.
-    pub fn new(expect: Expect, revision: u8) -> Self {
+    pub fn new(expect: Expect, revision: u8, targets: &Targets) -> Self {
+        let versions = if targets.changes().is_some() {
+            targets.len()
+        } else {
+            0
+        };
         Self {
             expect,
             revision,
+            newest: vec![VERSION; versions as usize],
+            undone: Vec::new(),
             faults: Faults::default(),
             statuses: BTreeMap::new(),
         }
@@ -84,7 +101,13 @@ impl Judge {
 
     /// Forgets what was counted (the prefill is not part of the measured run).
     pub fn reset(&mut self) {
-        *self = Self::new(self.expect, self.revision);
+        self.faults = Faults::default();
+        self.statuses.clear();
+    }
+
+    /// The least version that the answer to a get sent now may claim.
+    pub fn newest(&self, target: u32) -> i64 {
+        self.newest.get(target as usize).copied().unwrap_or(VERSION)
     }
 
     /// Matches one message to its get and judges it; `None` when no get is settled by it.
@@ -94,6 +117,7 @@ impl Judge {
             Expect::Echo => wire::request_front(message).map(|(correlation, endpoint)| wire::Answer {
                 correlation,
                 endpoint,
+                etag: None,
                 payload: None,
                 status: 200,
             }),
@@ -110,7 +134,7 @@ impl Judge {
         };
         let status = u16::try_from(answer.status).unwrap_or(u16::MAX);
         *self.statuses.entry(status).or_default() += 1;
-        let right = self.right(&answer, get.expected, status, targets);
+        let right = self.right(&answer, &get, status, targets);
         Some(Settled { get, status, right })
     }
 
@@ -119,25 +143,45 @@ impl Judge {
         None
     }
 
-    fn right(
-        &mut self,
-        answer: &wire::Answer<'_>,
-        expected: Expected,
-        status: u16,
-        targets: &Targets,
-    ) -> bool {
+    fn right(&mut self, answer: &wire::Answer<'_>, get: &Get, status: u16, targets: &Targets) -> bool {
+        let expected = get.expected;
         if !targets.id_matches(expected, answer.endpoint) {
             self.faults.wrong_endpoint += 1;
         } else if self.expect == Expect::Echo {
             return true;
         } else if status != expected.status() {
             self.faults.unexpected_status += 1;
+        } else if let (Some(changes), Some(json)) = (targets.changes(), answer.payload) {
+            return self.right_version(answer.etag, json, get, (targets, changes));
         } else if !targets.payload_matches(expected, answer.payload) {
             self.faults.wrong_payload += 1;
         } else {
             return true;
         }
         false
+    }
+
+    /// Whether the answer claims a version that it may claim, and holds what that version holds.
+    fn right_version(
+        &mut self,
+        etag: Option<&[u8]>,
+        json: &[u8],
+        get: &Get,
+        (targets, changes): (&Targets, &Changes),
+    ) -> bool {
+        let possible = get.expected.least..=changes.latest(get.target);
+        let Some(version) = etag.and_then(wire::version).filter(|it| possible.contains(it)) else {
+            self.faults.wrong_version += 1;
+            return false;
+        };
+        let undone = changes.undo(get.target, version, json, &mut self.undone);
+        if !undone || !targets.payload_matches(get.expected, Some(&self.undone)) {
+            self.faults.wrong_payload += 1;
+            return false;
+        }
+        let newest = &mut self.newest[get.target as usize];
+        *newest = version.max(*newest);
+        true
     }
 }
 
@@ -182,7 +226,7 @@ mod tests {
             .map(|(key, value)| format!("\"{key}\":{value}"))
             .collect();
         let metadata = format!("{{{}}}", fields.join(","));
-        let (mut book, mut judge) = (Book::new(1, 1, 4), Judge::new(Expect::Metadata, 1));
+        let (mut book, mut judge) = (Book::new(1, 1, 4), Judge::new(Expect::Metadata, 1, &targets));
         let mut correlation = Vec::new();
         book.enter(targets.get(0, Instant::now()), &mut correlation);
         let message = make(&correlation, targets.id(0), metadata.as_bytes());

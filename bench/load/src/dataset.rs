@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::args::DatasetArgs;
 
+/// The version that every endpoint is stored with.
+pub const VERSION: i64 = 1;
+
 /// One endpoint: its id and its metadata in stored order, the values as JSON text.
 pub struct Endpoint {
     /// Endpoint id.
@@ -153,7 +156,7 @@ pub fn write_lines(args: &DatasetArgs, out: &mut impl Write) -> Result<()> {
             id: &endpoint.id,
             application: "bench",
             application_version: "bench-v1",
-            version: 1,
+            version: VERSION,
             metadata: fields
                 .map(|((key, _), value)| Field {
                     key: key.clone(),
@@ -174,7 +177,7 @@ pub fn write_lines(args: &DatasetArgs, out: &mut impl Write) -> Result<()> {
 
 /// Reads a file as `write_lines` prints it; the values' JSON must be compact, since answers are compared
 /// with its text.
-pub fn read_file(path: &Path, mut each: impl FnMut(Endpoint)) -> Result<()> {
+pub fn read_file(path: &Path, mut each: impl FnMut(Endpoint) -> Result<()>) -> Result<()> {
     let name = path.display();
     let file = BufReader::new(File::open(path).with_context(|| format!("cannot read {name}"))?);
     let mut any = false;
@@ -190,7 +193,7 @@ pub fn read_file(path: &Path, mut each: impl FnMut(Endpoint)) -> Result<()> {
         each(Endpoint {
             id: line.id.to_owned(),
             metadata,
-        });
+        })?;
         any = true;
     }
     if !any {
@@ -244,7 +247,10 @@ mod tests {
         let path = std::env::temp_dir().join(format!("kaa-epr-load-{}.jsonl", std::process::id()));
         write_lines(&args, &mut File::create(&path)?)?;
         let mut read = Vec::new();
-        read_file(&path, |endpoint| read.push(endpoint))?;
+        read_file(&path, |endpoint| {
+            read.push(endpoint);
+            Ok(())
+        })?;
         std::fs::remove_file(&path)?;
         assert_eq!(read.len(), 50);
         for (index, got) in read.iter().enumerate() {

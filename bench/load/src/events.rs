@@ -1,18 +1,22 @@
-//! 15/EME events while gets run, from a connection of their own: a storm at a fixed rate, or of the writes that a
-//! program reports; and at a chosen moment one event that no one can decode, upon which a responder has to drop
+//! 15/EME events while gets run, from a connection of their own: a storm at a fixed rate, a stock service's or a
+//! register's, or of the writes that a program reports; and at a chosen moment one event that no one can decode, upon which a responder has to drop
 //! its whole cache.
 
+use std::mem::take;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
 
 use crate::args::{EventsOn, RunArgs};
+use crate::book::put_hex;
+use crate::changes::{self, Changes, FIELD};
 use crate::dataset;
 use crate::figures::Plan;
 use crate::nats::Connection;
+use crate::numbers::{HEARTBEAT_SUBJECT, Numbers};
 use crate::targets::Targets;
-use crate::wire::put_event;
-use crate::writer::{HEARTBEAT_SUBJECT, Writer};
+use crate::wire::{Updated, put_decimal, put_event};
+use crate::writer::Writer;
 
 /// Events leave in batches this far apart.
 const TICK: Duration = Duration::from_micros(500);
@@ -22,14 +26,23 @@ const MAX_BACKLOG: usize = 4 * 1024 * 1024;
 const OTHERS: u64 = 100_000;
 const SUBJECT: &str = "kaa.v1.events.bench.endpoint.metadata.updated";
 
+/// A correlation id is this with the event's number at its end.
+const CORRELATION: &str = "00000000-0000-4000-8000-000000000000";
+/// What a stock service's events say; nobody reads it.
+const STOCK: Updated = Updated {
+    key: FIELD,
+    new: b"\"new\"",
+    old: b"\"old\"",
+};
+
 /// Publishes a run's events.
 pub struct Events<'a> {
     args: &'a RunArgs,
     targets: &'a Targets,
-    connection: Connection,
     others: Vec<String>,
-    payload: Vec<u8>,
-    number: u64,
+    out: Out,
+    /// Those of a register's events; none: a stock service's.
+    numbers: Option<Numbers>,
     /// Until the run is over: what it used is taken at the end of the measured time.
     writer: Option<Writer>,
 }
@@ -47,14 +60,13 @@ impl<'a> Events<'a> {
             0
         };
         let others = (0..count).map(|index| dataset::id(seed, index)).collect();
-        let connection = Connection::open(&args.nats, &[])?;
+        let writer = format!("load-{}-{}", std::process::id(), wall()?.as_millis());
         Ok(Some(Self {
             args,
             targets,
-            connection,
             others,
-            payload: Vec::new(),
-            number: 0,
+            out: Out::new(Connection::open(&args.nats, &[])?),
+            numbers: targets.changes().map(|_| Numbers::new(&writer)),
             writer: None,
         }))
     }
@@ -62,8 +74,7 @@ impl<'a> Events<'a> {
     /// Starts the program that writes, if the run has one, and waits until it writes.
     pub fn prepare(&mut self) -> Result<()> {
         if !self.args.writer.is_empty() {
-            let id = format!("load-{}-{}", std::process::id(), wall()?.as_millis());
-            self.writer = Some(Writer::start(&self.args.writer, id)?);
+            self.writer = Some(Writer::start(&self.args.writer)?);
         }
         Ok(())
     }
@@ -76,77 +87,149 @@ impl<'a> Events<'a> {
         loop {
             let now = Instant::now();
             if now >= plan.end {
-                return Ok(self.number - before.unwrap_or(self.number));
+                return Ok(self.out.number - before.unwrap_or(self.out.number));
             }
             if now >= plan.start && before.is_none() {
-                before = Some(self.number);
+                before = Some(self.out.number);
             }
             if flush.take_if(|moment| *moment <= now).is_some() {
-                self.publish(SUBJECT, "", b"\xff");
+                self.out.publish(SUBJECT, b"", b"\xff");
             }
-            match self.writer.take() {
-                Some(writer) => self.writer = Some(self.tell_writes(writer, now)?),
-                None => self.tell_as_due(now - begin)?,
+            if let Some(headers) = self.numbers.as_mut().and_then(|numbers| numbers.heartbeat(now)) {
+                self.out.publish(HEARTBEAT_SUBJECT, &headers, b"");
             }
-            self.connection.exchange(TICK)?;
-            while self.connection.next()?.is_some() {}
+            self.tell(now - begin)?;
+            self.out.connection.exchange(TICK)?;
+            while self.out.connection.next()?.is_some() {}
         }
     }
 
-    /// Events at the fixed rate.
-    fn tell_as_due(&mut self, since: Duration) -> Result<()> {
+    /// Events of the writes reported by now, or those due at the fixed rate.
+    fn tell(&mut self, since: Duration) -> Result<()> {
+        let targets = self.targets;
+        match (&mut self.writer, &mut self.numbers, targets.changes()) {
+            (Some(writer), Some(numbers), _) => tell_writes(&mut self.out, writer, numbers),
+            (None, Some(numbers), Some(changes)) => {
+                let due = (since.as_secs_f64() * self.args.events_per_second) as u64;
+                tell_changes(&mut self.out, due, numbers, (targets, changes))
+            }
+            _ => self.tell_stock(since),
+        }
+    }
+
+    /// A stock service's events.
+    fn tell_stock(&mut self, since: Duration) -> Result<()> {
         let due = (since.as_secs_f64() * self.args.events_per_second) as u64;
-        while self.number < due && self.connection.backlog() < MAX_BACKLOG {
-            let known = u64::from(self.targets.known());
+        while self.out.number < due && self.out.has_room() {
+            let number = self.out.number;
             let id = match self.others.len() as u64 {
-                0 => self.targets.id((self.number % known) as u32).to_vec(),
-                count => self.others[(self.number % count) as usize].as_bytes().to_vec(),
+                0 => self.targets.id((number % u64::from(self.targets.known())) as u32),
+                count => self.others[(number % count) as usize].as_bytes(),
             };
-            self.put_event("", &id)?;
+            self.out.put_event(None, id, &STOCK)?;
         }
         Ok(())
     }
+}
 
-    /// Events of the writes reported by now, and heartbeats.
-    fn tell_writes(&mut self, mut writer: Writer, now: Instant) -> Result<Writer> {
-        if let Some(headers) = writer.heartbeat(now) {
-            self.publish(HEARTBEAT_SUBJECT, &headers, b"");
+/// A register's events of the writes reported by now.
+fn tell_writes(out: &mut Out, writer: &mut Writer, numbers: &mut Numbers) -> Result<()> {
+    while out.has_room() {
+        let Some(write) = writer.next()? else { break };
+        let updated = Updated {
+            key: FIELD,
+            new: write.new.as_bytes(),
+            old: write.old.as_bytes(),
+        };
+        out.put_event(
+            Some((numbers, write.version)),
+            write.endpoint.as_bytes(),
+            &updated,
+        )?;
+    }
+    Ok(())
+}
+
+/// A register's events until `due` have left, endpoint after endpoint.
+fn tell_changes(
+    out: &mut Out,
+    due: u64,
+    numbers: &mut Numbers,
+    (targets, changes): (&Targets, &Changes),
+) -> Result<()> {
+    while out.number < due && out.has_room() {
+        let target = (out.number % u64::from(targets.known())) as u32;
+        let (version, stored) = changes.next(target);
+        let (new, old) = (changes::text(version), changes::text(version - 1));
+        let updated = Updated {
+            key: FIELD,
+            new: &new,
+            old: stored.unwrap_or(&old),
+        };
+        out.put_event(Some((numbers, version)), targets.id(target), &updated)?;
+        changes.publish();
+    }
+    Ok(())
+}
+
+/// The connection, and room to put a message together in.
+struct Out {
+    connection: Connection,
+    headers: Vec<u8>,
+    payload: Vec<u8>,
+    /// Events so far.
+    number: u64,
+}
+
+impl Out {
+    fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            headers: Vec::new(),
+            payload: Vec::new(),
+            number: 0,
         }
-        while self.connection.backlog() < MAX_BACKLOG {
-            let Some(write) = writer.next()? else { break };
-            let headers = writer.headers(write.version);
-            self.put_event(&headers, write.endpoint.as_bytes())?;
-        }
-        Ok(writer)
     }
 
-    fn put_event(&mut self, headers: &str, id: &[u8]) -> Result<()> {
-        let correlation = format!(
-            "{:08x}-0000-4000-8000-{:012x}",
-            self.args.dataset.seed as u32, self.number
-        );
-        let mut payload = std::mem::take(&mut self.payload);
+    /// Whether the server keeps up.
+    fn has_room(&self) -> bool {
+        self.connection.backlog() < MAX_BACKLOG
+    }
+
+    /// Makes one event; what is sent of it is sent with the next exchange.
+    fn put_event(
+        &mut self,
+        numbered: Option<(&mut Numbers, i64)>,
+        endpoint: &[u8],
+        updated: &Updated<'_>,
+    ) -> Result<()> {
+        let (mut headers, mut payload) = (take(&mut self.headers), take(&mut self.payload));
+        headers.clear();
         payload.clear();
-        put_event(
-            &mut payload,
-            correlation.as_bytes(),
-            wall()?.as_millis() as i64,
-            id,
-        );
-        self.publish(SUBJECT, headers, &payload);
-        self.payload = payload;
+        if let Some((numbers, version)) = numbered {
+            numbers.put_headers(&mut headers, version);
+        }
+        let mut correlation = [0; CORRELATION.len()];
+        correlation.copy_from_slice(CORRELATION.as_bytes());
+        put_hex(&mut correlation[24..], self.number);
+        let timestamp = wall()?.as_millis() as i64;
+        put_event(&mut payload, &correlation, timestamp, endpoint, updated);
+        self.publish(SUBJECT, &headers, &payload);
+        (self.headers, self.payload) = (headers, payload);
         self.number += 1;
         Ok(())
     }
 
-    fn publish(&mut self, subject: &str, headers: &str, payload: &[u8]) {
+    fn publish(&mut self, subject: &str, headers: &[u8], payload: &[u8]) {
         let out = self.connection.output();
         let (head, whole) = (headers.len(), headers.len() + payload.len());
-        let line = match head {
-            0 => format!("PUB {subject} {whole}\r\n"),
-            _ => format!("HPUB {subject} {head} {whole}\r\n"),
-        };
-        for part in [line.as_bytes(), headers.as_bytes(), payload, b"\r\n"] {
+        out.extend_from_slice(if head == 0 { b"PUB " } else { b"HPUB " });
+        out.extend_from_slice(subject.as_bytes());
+        for length in [head, whole].into_iter().skip(usize::from(head == 0)) {
+            out.push(b' ');
+            put_decimal(out, length as u64);
+        }
+        for part in [b"\r\n", headers, payload, b"\r\n"] {
             out.extend_from_slice(part);
         }
     }

@@ -7,12 +7,14 @@
 
 mod args;
 mod book;
+mod changes;
 mod check;
 mod dataset;
 mod events;
 mod figures;
 mod keys;
 mod nats;
+mod numbers;
 mod procs;
 mod report;
 mod run;

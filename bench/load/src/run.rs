@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use hdrhistogram::Histogram;
 
 use crate::args::RunArgs;
@@ -22,7 +22,11 @@ pub fn run(args: &RunArgs) -> Result<Report> {
     args.check()?;
     let targets = Targets::new(args)?;
     let order = keys::order(args, targets.known(), targets.len());
-    let connections = if args.no_gets { 0 } else { args.connections };
+    let connections = if args.no_gets && !args.prefill {
+        0
+    } else {
+        args.connections
+    };
     let run = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)?
         .subsec_nanos()
@@ -32,7 +36,7 @@ pub fn run(args: &RunArgs) -> Result<Report> {
         .collect::<Result<Vec<_>>>()?;
     let mut events = Events::new(args, &targets)?;
     let prefill = if args.prefill {
-        Some(prefill(&mut workers)?)
+        Some(ask_each(&mut workers).context("filling the cache")?)
     } else {
         None
     };
@@ -47,16 +51,20 @@ pub fn run(args: &RunArgs) -> Result<Report> {
         end: start + args.duration,
         interval,
     };
-    let (figures, events, samples) = measure(args, &mut workers, events.as_mut(), &plan)?;
+    let asking = if args.no_gets { &mut [] } else { &mut workers[..] };
+    let (figures, events, samples) = measure(args, asking, events.as_mut(), &plan)?;
+    if args.no_gets && targets.changes().is_some() {
+        ask_each(&mut workers).context("after the events")?; // whose changes must be there
+    }
     report(args, &workers, &figures, events, &samples, prefill)
 }
 
-fn prefill(workers: &mut [Worker<'_>]) -> Result<Prefill> {
+fn ask_each(workers: &mut [Worker<'_>]) -> Result<Prefill> {
     let begin = Instant::now();
     let gets = thread::scope(|scope| {
         let running: Vec<_> = workers
             .iter_mut()
-            .map(|worker| scope.spawn(|| worker.prefill()))
+            .map(|worker| scope.spawn(|| worker.ask_each()))
             .collect();
         running.into_iter().map(join).sum::<Result<u64>>()
     })?;

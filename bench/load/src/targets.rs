@@ -10,12 +10,15 @@ use foldhash::fast::FixedState;
 
 use crate::args::RunArgs;
 use crate::book::Get;
-use crate::dataset::{self, Endpoint};
+use crate::changes::Changes;
+use crate::dataset::{self, Endpoint, VERSION};
 use crate::wire::{Reader, put_bytes, put_long};
 
 /// What the answer to a get must hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected {
+    /// The least version that it may claim; set when the get is sent.
+    pub least: i64,
     /// Hash of the endpoint id.
     id: u64,
     /// Hash of the metadata; `None`: the endpoint is unknown and has none.
@@ -42,6 +45,7 @@ pub struct Targets {
     targets: Vec<Target>,
     known: u32,
     hasher: FixedState,
+    changes: Option<Changes>,
 }
 
 impl Targets {
@@ -53,12 +57,13 @@ impl Targets {
             targets: Vec::new(),
             known: 0,
             hasher,
+            changes: args.changes().map(Changes::new),
         };
         match &args.endpoints_file {
             Some(path) => dataset::read_file(path, |endpoint| all.add_known(&endpoint, args))?,
             None => {
                 for index in 0..u64::from(args.dataset.endpoints) {
-                    all.add_known(&dataset::endpoint(&args.dataset, index), args);
+                    all.add_known(&dataset::endpoint(&args.dataset, index), args)?;
                 }
             }
         }
@@ -96,6 +101,11 @@ impl Targets {
         Reader(self.tail(target)).bytes().unwrap_or_default()
     }
 
+    /// The changes that a register tells of, if one does.
+    pub fn changes(&self) -> Option<&Changes> {
+        self.changes.as_ref()
+    }
+
     /// A get of a target, due at `origin`.
     pub fn get(&self, target: u32, origin: Instant) -> Get {
         let expected = self.targets[target as usize].expected;
@@ -116,7 +126,7 @@ impl Targets {
         payload.map(|bytes| self.hasher.hash_one(bytes)) == expected.payload
     }
 
-    fn add_known(&mut self, endpoint: &Endpoint, args: &RunArgs) {
+    fn add_known(&mut self, endpoint: &Endpoint, args: &RunArgs) -> Result<()> {
         let asked = included(endpoint.metadata.len(), args.include as usize, self.targets.len());
         let keys: Vec<&str> = asked
             .iter()
@@ -128,6 +138,9 @@ impl Targets {
             args.revision,
             Some(&expected(endpoint, &asked)),
         );
+        self.changes
+            .as_mut()
+            .map_or(Ok(()), |changes| changes.add(endpoint, &asked))
     }
 
     /// Adds an endpoint with what a get of it names and what the answer must hold.
@@ -145,6 +158,7 @@ impl Targets {
             self.tails.push(1); // includeMetadata: true
         }
         let expected = Expected {
+            least: VERSION,
             id: self.hasher.hash_one(id.as_bytes()),
             payload: payload.map(|bytes| self.hasher.hash_one(bytes)),
         };

@@ -59,6 +59,8 @@ pub struct Answer<'a> {
     pub correlation: &'a [u8],
     /// Echo of the request's endpoint id.
     pub endpoint: &'a [u8],
+    /// The version of the metadata; revision 1 has none.
+    pub etag: Option<&'a [u8]>,
     /// The metadata.
     pub payload: Option<&'a [u8]>,
     /// Status code.
@@ -72,9 +74,7 @@ pub fn answer(bytes: &[u8], revision: u8) -> Option<Answer<'_>> {
     let _timestamp = reader.long()?;
     let _timeout = reader.long()?;
     let endpoint = reader.bytes()?;
-    if revision == 3 {
-        reader.optional()?; // eTag
-    }
+    let etag = if revision == 3 { reader.optional()? } else { None };
     let payload = reader.optional()?;
     let status = reader.long()?;
     reader.optional()?; // reasonPhrase
@@ -84,6 +84,7 @@ pub fn answer(bytes: &[u8], revision: u8) -> Option<Answer<'_>> {
     reader.0.is_empty().then_some(Answer {
         correlation,
         endpoint,
+        etag,
         payload,
         status,
     })
@@ -98,8 +99,46 @@ pub fn request_front(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((correlation, reader.bytes()?))
 }
 
+/// The version that an eTag claims: it is a version in quotes.
+pub fn version(etag: &[u8]) -> Option<i64> {
+    let digits = etag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Appends a number in decimal digits.
+pub fn put_decimal(out: &mut Vec<u8>, value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// One metadata field changed, values as JSON text.
+pub struct Updated<'a> {
+    /// The field.
+    pub key: &'a str,
+    /// Its value now.
+    pub new: &'a [u8],
+    /// Its value before.
+    pub old: &'a [u8],
+}
+
 /// Appends a `MetadataUpdatedEvent` (15/EME) with one updated key.
-pub fn put_event(out: &mut Vec<u8>, correlation: &[u8], timestamp: i64, endpoint: &[u8]) {
+pub fn put_event(
+    out: &mut Vec<u8>,
+    correlation: &[u8],
+    timestamp: i64,
+    endpoint: &[u8],
+    updated: &Updated<'_>,
+) {
     put_bytes(out, correlation);
     put_long(out, timestamp);
     put_long(out, 0); // timeout: never expires
@@ -108,8 +147,8 @@ pub fn put_event(out: &mut Vec<u8>, correlation: &[u8], timestamp: i64, endpoint
     put_long(out, 0); // removed: no block
     put_long(out, 0); // added: no block
     put_long(out, 1); // updated: one block of one
-    put_bytes(out, b"note");
-    for value in [b"\"new\"", b"\"old\""] {
+    put_bytes(out, updated.key.as_bytes());
+    for value in [updated.new, updated.old] {
         put_long(out, 1);
         put_bytes(out, value);
     }
@@ -140,10 +179,19 @@ mod tests {
         let expected = Answer {
             correlation: b"c",
             endpoint: b"e",
+            etag: Some(b"\"1\""),
             payload: Some(b"{}"),
             status: 200,
         };
         assert_eq!(answer(REVISION_3, 3), Some(expected));
+    }
+
+    #[test]
+    fn an_etag_is_a_version_in_quotes() {
+        assert_eq!(version(b"\"17\""), Some(17));
+        for wrong in [&b"17"[..], b"\"", b"\"\"", b"\"x\"", b"W/\"17\""] {
+            assert_eq!(version(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::check::{Judge, Settled};
 use crate::figures::{Figures, Plan};
 use crate::nats::Connection;
 use crate::targets::Targets;
-use crate::wire::put_long;
+use crate::wire::{put_decimal, put_long};
 
 /// How often lost gets are looked for.
 const SWEEP: Duration = Duration::from_millis(100);
@@ -19,7 +19,7 @@ const SWEEP: Duration = Duration::from_millis(100);
 const MAX_BACKLOG: usize = 4 * 1024 * 1024;
 /// Gets under way while the cache is filled, at least.
 const PREFILL_WINDOW: u32 = 256;
-/// Attempts per endpoint, on average, before filling the cache is given up.
+/// Attempts per endpoint, on average, before asking for each is given up.
 const PREFILL_ATTEMPTS: usize = 10;
 
 /// When gets are sent.
@@ -104,14 +104,14 @@ impl<'a> Worker<'a> {
             slots,
             head: head.into_bytes(),
             stamp: Vec::new(),
-            judge: Judge::new(args.expect, args.revision),
+            judge: Judge::new(args.expect, args.revision, targets),
             sent: 0,
         })
     }
 
     /// Asks for this worker's share of the known endpoints until each was answered, those answered 503 or not
     /// at all again. Returns how many gets that took; an error upon any other wrong answer.
-    pub fn prefill(&mut self) -> Result<u64> {
+    pub fn ask_each(&mut self) -> Result<u64> {
         let mut queue: VecDeque<u32> = (self.number..self.targets.known())
             .step_by(self.args.connections as usize)
             .collect();
@@ -126,7 +126,7 @@ impl<'a> Worker<'a> {
             }
             if self.sent as usize > most {
                 bail!(
-                    "filling the cache failed: {:?} {:?}",
+                    "asking for each endpoint failed: {:?} {:?}",
                     self.judge.statuses,
                     self.judge.faults
                 );
@@ -141,7 +141,7 @@ impl<'a> Worker<'a> {
             if let Some(target) = wrong {
                 let id = String::from_utf8_lossy(self.targets.id(target)).into_owned();
                 bail!(
-                    "filling the cache: endpoint {id} is answered wrongly: {:?}",
+                    "asking for each endpoint: {id} is answered wrongly: {:?}",
                     self.judge.faults
                 );
             }
@@ -225,11 +225,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Appends one get to what is sent next; the caller has made sure of a free slot.
-    fn ask(&mut self, get: Get) {
+    fn ask(&mut self, mut get: Get) {
+        get.expected.least = self.judge.newest(get.target);
         let tail = self.targets.tail(get.target);
         let out = self.connection.output();
         out.extend_from_slice(&self.head);
-        put_decimal(out, 1 + CORRELATION + self.stamp.len() + tail.len());
+        put_decimal(out, (1 + CORRELATION + self.stamp.len() + tail.len()) as u64);
         out.extend_from_slice(b"\r\n");
         out.push(2 * CORRELATION as u8); // the length as a zigzag varint
         self.book.enter(get, out);
@@ -253,21 +254,6 @@ impl<'a> Worker<'a> {
 /// Part `number` of `whole` cut into `parts`.
 fn share(whole: u32, parts: u32, number: u32) -> u32 {
     whole / parts + u32::from(number < whole % parts)
-}
-
-fn put_decimal(out: &mut Vec<u8>, value: usize) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = value;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Writes that another program makes and reports, as numbered events (`schemas/coherence/`): the program changes
-//! endpoints in the store and prints a line "ENDPOINT VERSION" for each, once it is acknowledged.
+//! Writes that another program makes and reports: it changes endpoints in the store and prints a line of ENDPOINT,
+//! VERSION, OLD and NEW, apart by tabs, for each, once it is acknowledged.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -13,33 +13,31 @@ use anyhow::{Context as _, Result, bail};
 const AHEAD: usize = 1024;
 /// The first report comes within this time.
 const START: Duration = Duration::from_secs(30);
-/// `schemas/coherence/`: a writer is heard at least so often.
-const HEARTBEAT: Duration = Duration::from_millis(500);
-/// Where heartbeats go.
-pub const HEARTBEAT_SUBJECT: &str = "kaa.v1.coherence.bench.heartbeat";
 
 /// An acknowledged write.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Write {
     /// Endpoint id.
     pub endpoint: String,
     /// Its version now.
     pub version: i64,
+    /// JSON text of the changed field before.
+    pub old: String,
+    /// JSON text of the changed field now.
+    pub new: String,
 }
 
-/// The program, and the numbers of what it wrote.
+/// The program that writes.
 pub struct Writer {
     program: Child,
     /// The first report, which `start` has waited for.
     first: Option<Write>,
     reported: Receiver<Write>,
-    id: String,
-    seq: u64,
-    heartbeat: Instant,
 }
 
 impl Writer {
-    /// Starts the program and waits for its first report. `id`: unique, of this run.
-    pub fn start(command: &[String], id: String) -> Result<Self> {
+    /// Starts the program and waits for its first report.
+    pub fn start(command: &[String]) -> Result<Self> {
         let (name, arguments) = command.split_first().context("--writer names no program")?;
         let mut program = Command::new(name)
             .args(arguments)
@@ -64,12 +62,9 @@ impl Writer {
             program,
             first: None,
             reported,
-            id,
-            seq: 0,
-            heartbeat: Instant::now(),
         };
         let first = writer.reported.recv_timeout(START);
-        writer.first = Some(first.context("the writer printed no \"ENDPOINT VERSION\"")?);
+        writer.first = Some(first.context("the writer printed no write")?);
         Ok(writer)
     }
 
@@ -81,26 +76,8 @@ impl Writer {
         match self.reported.try_recv() {
             Ok(write) => Ok(Some(write)),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => bail!("the writer ended, or printed no \"ENDPOINT VERSION\""),
+            Err(TryRecvError::Disconnected) => bail!("the writer ended, or printed a line that is no write"),
         }
-    }
-
-    /// The headers of the next event.
-    pub fn headers(&mut self, version: i64) -> String {
-        self.seq += 1;
-        let (id, seq) = (&self.id, self.seq);
-        format!(
-            "NATS/1.0\r\nKaa-Epr-Writer: {id}\r\nKaa-Epr-Seq: {seq}\r\nKaa-Epr-Version: {version}\r\n\r\n"
-        )
-    }
-
-    /// The headers of a heartbeat, when one is due.
-    pub fn heartbeat(&mut self, now: Instant) -> Option<String> {
-        (now >= self.heartbeat).then(|| {
-            self.heartbeat = now + HEARTBEAT;
-            let (id, seq) = (&self.id, self.seq);
-            format!("NATS/1.0\r\nKaa-Epr-Writer: {id}\r\nKaa-Epr-Seq: {seq}\r\n\r\n")
-        })
     }
 }
 
@@ -113,11 +90,15 @@ impl Drop for Writer {
 }
 
 fn parse(line: &str) -> Option<Write> {
-    let (endpoint, version) = line.split_once(' ')?;
-    Some(Write {
-        endpoint: endpoint.to_owned(),
-        version: version.parse().ok()?,
-    })
+    let mut words = line.split('\t');
+    let mut next = || words.next().filter(|word| !word.is_empty());
+    let write = Write {
+        endpoint: next()?.to_owned(),
+        version: next()?.parse().ok()?,
+        old: next()?.to_owned(),
+        new: next()?.to_owned(),
+    };
+    words.next().is_none().then_some(write)
 }
 
 #[cfg(test)]
@@ -125,7 +106,7 @@ mod tests {
     use super::*;
 
     fn writer(script: &str) -> Result<Writer> {
-        Writer::start(&["sh", "-c", script].map(str::to_owned), "w".to_owned())
+        Writer::start(&["sh", "-c", script].map(str::to_owned))
     }
 
     fn next(writer: &mut Writer) -> Result<Write> {
@@ -138,30 +119,30 @@ mod tests {
     }
 
     #[test]
-    fn reported_writes_are_numbered() -> Result<()> {
-        let mut writer = writer("echo a 7; echo b 8; exec sleep 60")?;
-        for (endpoint, version, seq) in [("a", 7, 1), ("b", 8, 2)] {
-            let write = next(&mut writer)?;
-            assert_eq!((write.endpoint.as_str(), write.version), (endpoint, version));
-            let headers = writer.headers(write.version);
-            assert!(headers.contains(&format!("Seq: {seq}\r\nKaa-Epr-Version: {version}\r\n\r\n")));
+    fn reported_writes_come_in_order() -> Result<()> {
+        let mut writer = writer(r#"printf 'a\t7\t"x y"\t"z"\nb\t8\t1\t2\n'; exec sleep 60"#)?;
+        for (endpoint, version, old, new) in [("a", 7, r#""x y""#, r#""z""#), ("b", 8, "1", "2")] {
+            let expected = Write {
+                endpoint: endpoint.to_owned(),
+                version,
+                old: old.to_owned(),
+                new: new.to_owned(),
+            };
+            assert_eq!(next(&mut writer)?, expected);
         }
-        let now = Instant::now();
-        assert!(
-            writer
-                .heartbeat(now)
-                .is_some_and(|text| text.ends_with("Seq: 2\r\n\r\n"))
-        );
-        assert!(writer.heartbeat(now).is_none() && writer.heartbeat(now + HEARTBEAT).is_some());
         Ok(())
     }
 
     #[test]
     fn a_writer_that_ends_or_babbles_is_an_error() -> Result<()> {
-        for script in ["true", "echo no-version; exec sleep 60"] {
-            assert!(writer(script).is_err(), "{script}");
+        for said in [r"a\t7\t1\n", r"a\tx\t1\t2\n", r"a\t7\t1\t2\t3\n"] {
+            assert!(
+                writer(&format!("printf '{said}'; exec sleep 60")).is_err(),
+                "{said}"
+            );
         }
-        let mut ending = writer("echo a 7")?;
+        assert!(writer("true").is_err());
+        let mut ending = writer(r"printf 'a\t7\t1\t2\n'")?;
         assert!(next(&mut ending).is_ok() && next(&mut ending).is_err());
         Ok(())
     }
