@@ -58,6 +58,9 @@ class MetadataUpdated:
 
     app_version: str
     diff: MetadataDiff
+    base: int | None
+    """The version that ``diff`` is exact against: carried out on its metadata, keys that stay in their places
+    and added ones behind, it gives the new metadata as gets print it. None: there was no version."""
 
 
 Event = Registered | Unregistered | AppVersionUpdated | MetadataUpdated
@@ -179,7 +182,7 @@ def _with_names(state: EndpointState, endpoint: Endpoint, rules: Rules, now: dat
     rules.check_whole(_endpoint(moved))
     app_version = endpoint.application_version or ""
     if old == new:
-        return Change(moved, MetadataUpdated(app_version, MetadataDiff({}, {}, {})))
+        return Change(moved, MetadataUpdated(app_version, MetadataDiff({}, {}, {}), state.version))
     return Change(moved, AppVersionUpdated(app_version, state.application_version or ""))
 
 
@@ -212,7 +215,7 @@ def _with_metadata(state: EndpointState, wanted: Mapping[str, Any], rules: Rules
         metadata_updated_at=now,
         size=size,
     )
-    return Change(changed, MetadataUpdated(state.application_version or "", difference))
+    return Change(changed, MetadataUpdated(state.application_version or "", difference, state.version))
 
 
 def _endpoint(state: EndpointState) -> Endpoint:

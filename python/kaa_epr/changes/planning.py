@@ -158,7 +158,8 @@ def _outgoing(
         raise TooLarge(
             "metadata", f"the change's event takes {len(payload)} bytes, NATS takes {rules.max_event_bytes}"
         )
-    return OutgoingEvent(kind, state.version or 0, payload)
+    base = event.base if isinstance(event, MetadataUpdated) else None
+    return OutgoingEvent(kind, state.version or 0, payload, base)
 
 
 def _event_fields(event: Event) -> tuple[EventKind, dict[str, object]]:

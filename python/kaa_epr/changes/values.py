@@ -6,8 +6,10 @@ import json
 import math
 from typing import Any, Final, NoReturn
 
+import bson
 from bson import CodecOptions, json_util
 from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
 
 from kaa_epr.changes.errors import Invalid
 
@@ -73,7 +75,10 @@ _CONSTANTS: Final = {None: "null", True: "true", False: "false"}
 
 
 def text_of(value: Any) -> str:
-    """Compact JSON text of a stored value, as ``bson.json_util`` prints it (the oracle of design, 4)."""
+    """Compact JSON text of a value as gets print it once it is stored. Raises ``Invalid`` when it has none.
+
+    That is how ``bson.json_util`` prints it (the oracle of design, 4).
+    """
     # The usual ones, far faster than the oracle, which prints them alike.
     if type(value) is str:
         return _PLAIN.encode(value)
@@ -81,7 +86,28 @@ def text_of(value: Any) -> str:
         return str(value)
     if value is None or type(value) is bool:
         return _CONSTANTS[value]
-    text: str = json_util.dumps(value, json_options=_PRINTING, ensure_ascii=False, separators=(",", ":"))
+    text = _printed(value)
+    return _printed(_read_back(value)) if _REFERENCE in text else text
+
+
+_REFERENCE: Final = '"$ref"'
+"""An object with this name may be read back as a DBRef, which prints its names in an order of its own."""
+
+
+def _read_back(value: Any) -> Any:
+    try:
+        return bson.decode(bson.encode({"": value}), DECODING)[""]
+    except (BSONError, ValueError, OverflowError):
+        # The rules refuse what cannot be stored, and say where it is.
+        return value
+
+
+def _printed(value: Any) -> str:
+    try:
+        text: str = json_util.dumps(value, json_options=_PRINTING, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, AttributeError):
+        # It takes whatever has these attributes for a container, and a DBRef shows its fields as attributes.
+        raise Invalid("metadata", "a reference with items or __iter__ has no JSON form") from None
     return text
 
 

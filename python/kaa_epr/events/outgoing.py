@@ -41,12 +41,15 @@ _SUBJECTS: Final[Mapping[EventKind, Callable[[str], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEvent:
-    """One event as it goes out, and out again if need be: the bytes are the same each time."""
+    """One event as it goes out, and out again if need be: the payload is the same each time."""
 
     kind: EventKind
     version: int
     """Of the endpoint after the change."""
     payload: bytes
+    base: int | None = None
+    """The version that its diff is exact against, if the publisher knows. An outbox does not keep it: what
+    comes late only invalidates."""
 
     def subject(self, instance: str) -> str:
         """Where the instance publishes it."""

@@ -49,8 +49,8 @@ class Outlet(Protocol):
 class Numbers(Protocol):
     """Numbers the events of this writer (design section 3, rule 5)."""
 
-    def next_headers(self, version: int) -> Mapping[str, str]:
-        """The headers of the next event."""
+    def next_headers(self, version: int, base: int | None = None) -> Mapping[str, str]:
+        """The headers of the next event, which takes its endpoint from ``base`` to ``version``."""
 
 
 class Publisher:
@@ -94,7 +94,8 @@ class Publisher:
         subject = event.subject(self._instance)
         if not with_headers:
             return publication(subject, event.payload)
-        return publication(subject, event.payload, self._numbers.next_headers(event.version))
+        headers = self._numbers.next_headers(event.version, event.base)
+        return publication(subject, event.payload, headers)
 
 
 def publication(subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> bytes:

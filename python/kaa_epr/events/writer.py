@@ -23,6 +23,8 @@ SEQ: Final = "Kaa-Epr-Seq"
 """On an event its number, on a heartbeat the number of the last event, 0 before the first."""
 VERSION: Final = "Kaa-Epr-Version"
 """On an event the endpoint's version after the change it tells of."""
+BASE: Final = "Kaa-Epr-Base"
+"""On a metadata updated event the version that its diff is exact against; absent when there is none."""
 LEAVING: Final = "Kaa-Epr-Leaving"
 """On the last heartbeat of a writer that stops: ``1``."""
 
@@ -58,10 +60,16 @@ class WriterNumbers:
     last: int = 0
     """The number of the last event, 0 before the first."""
 
-    def next_headers(self, version: int) -> dict[str, str]:
-        """The headers of the next event, which leaves its endpoint at ``version``."""
+    def next_headers(self, version: int, base: int | None = None) -> dict[str, str]:
+        """The headers of the next event, which leaves its endpoint at ``version``.
+
+        ``base``: the version that its diff is exact against, if there is one.
+        """
         self.last += 1
-        return {WRITER: self.writer, SEQ: str(self.last), VERSION: str(version)}
+        headers = {WRITER: self.writer, SEQ: str(self.last), VERSION: str(version)}
+        if base is not None:
+            headers[BASE] = str(base)
+        return headers
 
     def heartbeat(self) -> Heartbeat:
         """What to publish before the first event, and then every ``HEARTBEAT_SECONDS``."""

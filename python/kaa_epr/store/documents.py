@@ -31,6 +31,9 @@ METADATA_LEVELS: Final = 3
 """The document, the array and its item come before a metadata value."""
 
 _ENDPOINT_ID: Final = re.compile(r"[a-zA-Z0-9._~-]+")
+_REFERENCE: Final = frozenset({"$ref", "$id"})
+_UNREADABLE: Final = frozenset({"items", "__iter__"})
+"""Names that make BSON's JSON form fail in an object that is read back as a DBRef, as gets print it."""
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -166,6 +169,8 @@ def _check_value(path: str, value: Any, depth: int) -> None:
     elif isinstance(value, Mapping | list) and depth > MAX_DEPTH:
         raise DocumentInvalid(path, f"nested deeper than {MAX_DEPTH} levels")
     elif isinstance(value, Mapping):
+        if value.keys() >= _REFERENCE and not _UNREADABLE.isdisjoint(value):
+            raise DocumentInvalid(path, "a reference with items or __iter__ has no JSON form")
         for key, below in value.items():
             _check_key(f"{path}.{key}", key)
             _check_value(f"{path}.{key}", below, depth + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from bson import Int64
 
 from kaa_epr.changes.apply import (
     AppVersionUpdated,
+    MetadataUpdated,
     Registered,
     Unregistered,
     apply,
@@ -26,6 +28,7 @@ from kaa_epr.changes.commands import (
     SingleCommand,
     Unregister,
 )
+from kaa_epr.changes.diff import MetadataDiff
 from kaa_epr.changes.errors import (
     EndpointUnknown,
     Invalid,
@@ -39,7 +42,7 @@ from kaa_epr.changes.errors import (
 from kaa_epr.changes.json_patch import parse
 from kaa_epr.changes.rules import Rules
 from kaa_epr.changes.state import EndpointState, absent, decode_state, update_between
-from kaa_epr.changes.values import parse_json
+from kaa_epr.changes.values import parse_json, text_of
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 7000, tzinfo=UTC)
 REGISTER = Register("app", "app-v1", "token", {"model": "m"})
@@ -109,6 +112,37 @@ def test_changing_metadata(command: SingleCommand, expected: dict[str, Any]) -> 
     change = apply(known(a=1, b=2), command, Rules(), NOW)
     assert list(change.state.metadata.items()) == list(expected.items())
     assert change.state.version == 8
+
+
+def test_a_change_is_exact_against_the_version_before_if_there_was_one() -> None:
+    command = ReplaceMetadata({"c": 0, "b": 3})
+    state = known(a=1, b=2)
+    change = apply(state, command, Rules(), NOW)
+    assert change.event == MetadataUpdated(
+        "app-v1", MetadataDiff({"c": "0"}, {"a": "1"}, {"b": ("3", "2")}), 7
+    )
+    assert list(change.state.metadata) == ["b", "c"], "what stays keeps its place, what is new comes last"
+    unnumbered = apply(replace(state, version=None), command, Rules(), NOW).event
+    assert isinstance(unnumbered, MetadataUpdated)
+    assert unnumbered.base is None
+
+
+REFERENCE = {"$id": 1, "$ref": "things"}
+
+
+def test_texts_are_those_that_gets_print() -> None:
+    assert text_of(REFERENCE) == '{"$ref":"things","$id":1}', "read back as a DBRef"
+    assert text_of({"$ref": "things"}) == '{"$ref":"things"}'
+    assert text_of([{"$date": "$ref"}]) == '[{"$date":"$ref"}]'
+
+
+@pytest.mark.parametrize("name", ["items", "__iter__"])
+def test_what_gets_could_not_print_is_refused(name: str) -> None:
+    value = [{**REFERENCE, name: 1}]
+    with pytest.raises(Invalid, match="no JSON form"):
+        apply(known(), PutKeys({"a": value}), Rules(), NOW)
+    with pytest.raises(Invalid, match=r"metadata\.a\.0: .* no JSON form"):
+        apply(absent("e"), Register("app", "app-v1", "token", {"a": value}), Rules(), NOW)
 
 
 @pytest.mark.parametrize(

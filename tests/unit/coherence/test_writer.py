@@ -9,7 +9,7 @@ import pytest
 
 from kaa_epr.events import writer
 from kaa_epr.events.subjects import InvalidSubjectToken
-from kaa_epr.events.writer import LEAVING, SEQ, VERSION, WRITER, Heartbeats, WriterNumbers
+from kaa_epr.events.writer import BASE, LEAVING, SEQ, VERSION, WRITER, Heartbeats, WriterNumbers
 
 SUBJECT = "kaa.v1.coherence.epr.heartbeat"
 
@@ -19,9 +19,10 @@ def test_numbers_grow_by_one_and_heartbeats_repeat_the_last() -> None:
     assert numbers.heartbeat().headers == {WRITER: "w-1", SEQ: "0"}
     assert numbers.next_headers(7) == {WRITER: "w-1", SEQ: "1", VERSION: "7"}
     assert numbers.next_headers(-1) == {WRITER: "w-1", SEQ: "2", VERSION: "-1"}
+    assert numbers.next_headers(3, 2) == {WRITER: "w-1", SEQ: "3", VERSION: "3", BASE: "2"}
     beat = numbers.heartbeat()
-    assert (beat.subject, beat.headers, beat.payload) == (SUBJECT, {WRITER: "w-1", SEQ: "2"}, b"")
-    assert numbers.goodbye().headers == {WRITER: "w-1", SEQ: "2", LEAVING: "1"}
+    assert (beat.subject, beat.headers, beat.payload) == (SUBJECT, {WRITER: "w-1", SEQ: "3"}, b"")
+    assert numbers.goodbye().headers == {WRITER: "w-1", SEQ: "3", LEAVING: "1"}
 
 
 def test_every_start_is_another_writer() -> None:
