@@ -35,6 +35,10 @@ pub enum Bug {
     MarksOutliveEvents,
     /// Rule 9: entries are served at any age.
     EntriesDoNotAge,
+    /// Rule 12: an event is applied to whatever version is cached, whether its changes fit it or not.
+    AppliesToAnyVersion,
+    /// Rule 12: what an event was applied to is as young as what was just loaded.
+    AppliedLiveAnew,
     /// Not a rule: a get meets a panic in the middle of its answer.
     GetsPanic,
     /// Not a rule: an event meets a panic.

@@ -4,42 +4,15 @@
 //! the slot repeats, so that growing the table touches no entry. Slots of an older epoch count as absent: a
 //! flush is one addition, and what it made void is reused or evicted in passing.
 
+mod keyed;
+
+pub use keyed::Keyed;
+
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as TableEntry;
-
-use crate::entry::Entry;
-
-/// What a cache holds: something with an endpoint ID and a size.
-pub trait Keyed {
-    /// The endpoint ID.
-    fn id(&self) -> &str;
-    /// Heap bytes, allocation overhead included.
-    fn heap_size(&self) -> usize;
-}
-
-impl Keyed for Entry {
-    fn id(&self) -> &str {
-        Entry::id(self)
-    }
-
-    fn heap_size(&self) -> usize {
-        self.size()
-    }
-}
-
-/// The mark of an endpoint that the store does not know.
-impl Keyed for Box<str> {
-    fn id(&self) -> &str {
-        self
-    }
-
-    fn heap_size(&self) -> usize {
-        self.len() + 16
-    }
-}
 
 const NIL: u32 = u32::MAX;
 
@@ -124,11 +97,7 @@ impl<V: Keyed> Cache<V> {
 
     /// Looks `id` up and marks it as most recently used.
     pub fn get(&mut self, id: &str, epoch: u32, mono_ms: u64) -> Lookup<'_, V> {
-        if self.table.is_empty() {
-            return Lookup::Absent;
-        }
-        let hash = self.hash(id);
-        let Some(&index) = self.table.find(spread(hash), |&index| self.is(index, hash, id)) else {
+        let Some(index) = self.find(id) else {
             return Lookup::Absent;
         };
         let slot = &self.slots[index as usize];
@@ -152,9 +121,7 @@ impl<V: Keyed> Cache<V> {
 
     /// Looks `id` up without using it.
     pub fn peek(&self, id: &str, epoch: u32) -> Option<&V> {
-        let hash = self.hash(id);
-        let index = *self.table.find(spread(hash), |&index| self.is(index, hash, id))?;
-        let slot = &self.slots[index as usize];
+        let slot = &self.slots[self.find(id)? as usize];
         slot.value.as_ref().filter(|_| slot.epoch == epoch)
     }
 
@@ -178,11 +145,7 @@ impl<V: Keyed> Cache<V> {
         if size > self.bounds.max_bytes {
             return Err(value);
         }
-        let mut evicted = 0;
-        while self.bytes + size > self.bounds.max_bytes {
-            evicted += u64::from(self.slots[self.tail as usize].epoch == epoch);
-            self.drop_slot(self.tail);
-        }
+        let evicted = self.evict_down_to(self.bounds.max_bytes - size, epoch);
         let hash = self.hash(value.id());
         let expires_ms = mono_ms.saturating_add(self.age(hash));
         let slot = Slot {
@@ -202,20 +165,58 @@ impl<V: Keyed> Cache<V> {
         Ok(evicted)
     }
 
+    /// Puts what `change` makes of the value of `id` in its place, where it keeps its age and its place in the order
+    /// of use; then evicts if that took too much room, and says how many entries. A value for which `change` has
+    /// nothing, which is of another epoch or beyond its age, is dropped: then, or if there is none, this is None.
+    pub fn revise(
+        &mut self,
+        id: &str,
+        epoch: u32,
+        mono_ms: u64,
+        change: impl FnOnce(&V) -> Option<V>,
+    ) -> Option<u64> {
+        let index = self.find(id)?;
+        let slot = &self.slots[index as usize];
+        let usable = slot.epoch == epoch && mono_ms < slot.expires_ms;
+        let changed = slot.value.as_ref().filter(|_| usable).and_then(change);
+        let Some(changed) = changed else {
+            self.drop_slot(index);
+            return None;
+        };
+        self.bytes += Self::charge(&changed);
+        if let Some(old) = self.slots[index as usize].value.replace(changed) {
+            self.bytes -= Self::charge(&old);
+        }
+        Some(self.evict_down_to(self.bounds.max_bytes, epoch))
+    }
+
     /// Removes `id`; whether it was there (in any epoch).
     pub fn remove(&mut self, id: &str) -> bool {
-        if self.table.is_empty() {
-            return false;
-        }
-        let hash = self.hash(id);
-        let found = self
-            .table
-            .find(spread(hash), |&index| self.is(index, hash, id))
-            .copied();
+        let found = self.find(id);
         if let Some(index) = found {
             self.drop_slot(index);
         }
         found.is_some()
+    }
+
+    /// Evicts until no more than `bytes` are held; how many entries of this epoch went.
+    fn evict_down_to(&mut self, bytes: usize, epoch: u32) -> u64 {
+        let mut evicted = 0;
+        while self.bytes > bytes {
+            evicted += u64::from(self.slots[self.tail as usize].epoch == epoch);
+            self.drop_slot(self.tail);
+        }
+        evicted
+    }
+
+    fn find(&self, id: &str) -> Option<u32> {
+        if self.table.is_empty() {
+            return None;
+        }
+        let hash = self.hash(id);
+        self.table
+            .find(spread(hash), |&index| self.is(index, hash, id))
+            .copied()
     }
 
     fn charge(value: &V) -> usize {

@@ -15,13 +15,15 @@
 //! With a 36-byte id, 300 bytes of JSON in 10 fields, a 15-byte application version and a 4-byte eTag that is
 //! 393 bytes: 57 beside id and JSON.
 
+mod amend;
 mod index;
 mod stored;
 
 pub use crate::bson::documents;
+pub use amend::{Amendment, amended};
 pub use stored::{FieldMapping, Stored, from_bson, id_of};
 
-pub(crate) use index::{Fields, tag};
+pub(crate) use index::{Fields, key_text, starts_with_key, tag};
 
 use crate::error::DocumentError;
 use index::{NARROW_BYTES, NARROW_MAX, WIDE_BYTES, number, put_number};
@@ -61,47 +63,65 @@ pub struct Parts<'a> {
     pub fields: &'a [(&'a str, usize)],
 }
 
+/// What is laid out beside the index.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    id: &'a str,
+    app_version: Option<&'a str>,
+    version: Option<i64>,
+    json: &'a str,
+}
+
 impl Entry {
     /// Lays the parts out in one allocation of exactly their size.
     ///
     /// # Errors
     /// [`DocumentError::TooLarge`] if a length does not fit 32 bits.
     pub fn new(parts: &Parts<'_>) -> Result<Self, DocumentError> {
-        let app_version = parts.app_version.unwrap_or_default();
+        let texts = Texts {
+            id: parts.id,
+            app_version: parts.app_version,
+            version: parts.version,
+            json: parts.json,
+        };
+        let fields = parts.fields.iter();
+        Self::lay_out(&texts, fields.map(|&(key, start)| (tag(key.as_bytes()), start)))
+    }
+
+    /// The same, with a key's tag for each field instead of the key.
+    fn lay_out(
+        texts: &Texts<'_>,
+        fields: impl ExactSizeIterator<Item = (u8, usize)> + Clone,
+    ) -> Result<Self, DocumentError> {
+        let app_version = texts.app_version.unwrap_or_default();
         let mut etag = String::new();
-        if let Some(version) = parts.version {
+        if let Some(version) = texts.version {
             etag.push('"');
             etag.push_str(itoa::Buffer::new().format(version));
             etag.push('"');
         }
-        let numbers = [parts.id.len(), app_version.len(), parts.fields.len()];
-        let largest = numbers.into_iter().chain([parts.json.len()]).max().unwrap_or(0);
+        let numbers = [texts.id.len(), app_version.len(), fields.len()];
+        let largest = numbers.into_iter().chain([texts.json.len()]).max().unwrap_or(0);
         if u32::try_from(largest).is_err() {
             return Err(DocumentError::TooLarge);
         }
         let wide = largest > NARROW_MAX;
         let width = if wide { WIDE_BYTES } else { NARROW_BYTES };
-        let index = FIXED + NUMBERS * width + parts.fields.len() * (1 + width);
-        let rest = [parts.id, app_version, &etag, parts.json];
+        let index = FIXED + NUMBERS * width + fields.len() * (1 + width);
+        let rest = [texts.id, app_version, &etag, texts.json];
         let size = index + rest.iter().map(|part| part.len()).sum::<usize>();
 
         let mut text = String::with_capacity(size);
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         text.push(char::from(
-            flag(wide, WIDE) | flag(parts.app_version.is_some(), HAS_APP_VERSION),
+            flag(wide, WIDE) | flag(texts.app_version.is_some(), HAS_APP_VERSION),
         ));
         text.push(char::from(etag.len() as u8));
         numbers
             .into_iter()
             .for_each(|number| put_number(&mut text, number, width));
-        parts
-            .fields
-            .iter()
-            .for_each(|(key, _)| text.push(char::from(tag(key.as_bytes()))));
-        parts
-            .fields
-            .iter()
-            .for_each(|&(_, start)| put_number(&mut text, start, width));
+        fields.clone().for_each(|(tag, _)| text.push(char::from(tag)));
+        fields.for_each(|(_, start)| put_number(&mut text, start, width));
         rest.iter().for_each(|part| text.push_str(part));
         debug_assert_eq!(text.len(), size);
         Ok(Self {

@@ -24,6 +24,10 @@ pub const FEED_OUTPUT_LIMIT: usize = 1024 * 1024;
 /// converting recurses, and this bounds the stack.
 pub const MAX_DEPTH: u32 = 200;
 
+/// Arrays and objects of a new value that are open at a time, for its event to be applied to a cached entry (rule 12).
+/// What is deeper is loaded, and MongoDB refuses about as much.
+pub const MAX_EVENT_DEPTH: u32 = 100;
+
 /// Bytes of one stored BSON document. MongoDB's own ceiling is 16 MiB; nothing larger comes from a store.
 pub const MAX_DOCUMENT: usize = 64 * 1024 * 1024;
 
@@ -31,8 +35,8 @@ pub const MAX_DOCUMENT: usize = 64 * 1024 * 1024;
 /// two bytes and prints as `{"$minKey":1},`.
 pub const MAX_JSON_GROWTH: usize = 7;
 
-/// Product of stored fields and included names up to which a projection compares them one by one; beyond it
-/// the names are hashed once. 16 names against 64 fields cost about as much either way.
+/// Product of stored fields and included names, or an event's keys, up to which they are compared one by one; beyond
+/// it names or fields are hashed once. 16 names against 64 fields cost about as much either way.
 pub const PROJECT_SCAN_LIMIT: usize = 1024;
 
 /// Subscriptions whose messages the core takes: one per message kind, with room for a second repository name.
@@ -81,3 +85,5 @@ const _: () = assert!(FEED_OUTPUT_LIMIT < MAX_PAYLOAD);
 // Entries keep offsets into the JSON as u32.
 const _: () = assert!(MAX_DOCUMENT * MAX_JSON_GROWTH <= u32::MAX as usize);
 const _: () = assert!(MAX_CONTROL_LINE <= CARRY_KEEP);
+// One bit for each.
+const _: () = assert!(MAX_EVENT_DEPTH < u128::BITS);

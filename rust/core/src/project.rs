@@ -4,13 +4,12 @@ mod keys;
 
 pub use keys::keys;
 
-use crate::entry::{Entry, Fields, tag};
+use crate::entry::{Entry, Fields, key_text, starts_with_key, tag};
 use crate::epmmp::{Payload, Strings};
 use crate::json::{is_plain, put_escaped};
 use crate::limits::PROJECT_SCAN_LIMIT;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
-use keys::key_text;
 
 /// Memory that projections use one after the other; empty between them in all but capacity.
 #[derive(Clone, Debug)]
@@ -91,12 +90,6 @@ fn is_key(json: &[u8], name: &[u8], escaped: &mut String) -> bool {
     }
     escape(escaped, name);
     starts_with_key(json, escaped.as_bytes())
-}
-
-/// Whether `json`, which begins behind a key's opening quote, begins with `key` and the closing one.
-#[inline]
-fn starts_with_key(json: &[u8], key: &[u8]) -> bool {
-    json.get(key.len()) == Some(&b'"') && json.starts_with(key)
 }
 
 /// Puts `name` into `escaped` as it stands in JSON.

@@ -116,6 +116,7 @@ counters! {
     invalidations_registered: "9/ELCE registered events applied.",
     invalidations_unregistered: "9/ELCE unregistered events applied.",
     invalidations_appversion_updated: "9/ELCE application version updated events applied.",
+    events_applied: "15/EME events that a cached entry was changed by, instead of being dropped.",
     events_undecodable: "Events that did not decode.",
     flushes_connection: "Flushes by a new connection.",
     flushes_undecodable_event: "Flushes by an undecodable event.",

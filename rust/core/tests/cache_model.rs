@@ -30,6 +30,7 @@ enum Op {
     Insert(u8, usize),
     Get(u8),
     Remove(u8),
+    Revise(u8, usize, bool),
     Flush,
     Pass(u64),
 }
@@ -39,6 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0u8..24, 0usize..90).prop_map(|(id, size)| Op::Insert(id, size)),
         5 => (0u8..24).prop_map(Op::Get),
         2 => (0u8..24).prop_map(Op::Remove),
+        3 => (0u8..24, 0usize..500, any::<bool>()).prop_map(|(id, size, fits)| Op::Revise(id, size, fits)),
         1 => Just(Op::Flush),
         1 => (0u64..1500).prop_map(Op::Pass),
     ]
@@ -51,6 +53,23 @@ struct Model(Vec<(Item, u32, u64)>);
 impl Model {
     fn bytes(&self) -> usize {
         self.0.iter().map(|(item, ..)| item.size + SLOT).sum()
+    }
+
+    /// `live`: whether the cache had it, which is its own choice in the last tenth of an age.
+    fn revise(&mut self, item: Item, fits: bool, epoch: u32, now: u64, live: bool) -> Option<u64> {
+        let at = self.0.iter().position(|(known, ..)| known.id == item.id)?;
+        let (_, stored_epoch, stored) = &self.0[at];
+        let young = now < stored + MAX_AGE - MAX_AGE / 10 || (now < stored + MAX_AGE && live);
+        if *stored_epoch != epoch || !young || !fits {
+            self.0.remove(at);
+            return None;
+        }
+        self.0[at].0 = item;
+        let mut evicted = 0;
+        while self.bytes() > MAX_BYTES {
+            evicted += u64::from(self.0.remove(0).1 == epoch);
+        }
+        Some(evicted)
     }
 
     fn take(&mut self, id: &str) -> Option<(Item, u32, u64)> {
@@ -100,6 +119,12 @@ proptest! {
                 Op::Remove(id) => {
                     let id = format!("ep-{id}");
                     prop_assert_eq!(cache.remove(&id), model.take(&id).is_some());
+                }
+                Op::Revise(id, size, fits) => {
+                    let id = format!("ep-{id}");
+                    let item = Item { id: id.clone(), size, serial };
+                    let revised = cache.revise(&id, epoch, now, |_| fits.then(|| item.clone()));
+                    prop_assert_eq!(revised, model.revise(item, fits, epoch, now, revised.is_some()));
                 }
                 Op::Flush => epoch += 1,
                 Op::Pass(ms) => now += ms,

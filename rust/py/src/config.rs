@@ -43,6 +43,7 @@ pub fn config(config: &Bound<'_, PyAny>) -> PyResult<Config> {
             floor_ms: number("cache_max_age_ms")?,
             foreign_settle_ms: number("foreign_settle_ms")?,
         },
+        apply_events: config.getattr("apply_events")?.extract()?,
         seed: number("hash_seed")?,
         mapping: FieldMapping {
             id: field("id")?,

@@ -80,6 +80,25 @@ pub(super) fn put_number(text: &mut String, number: usize, width: usize) {
     }
 }
 
+/// Whether `json`, which begins behind a key's opening quote, begins with `key` and the closing one.
+#[inline]
+pub(crate) fn starts_with_key(json: &[u8], key: &[u8]) -> bool {
+    json.get(key.len()) == Some(&b'"') && json.starts_with(key)
+}
+
+/// The text of a JSON string up to its closing quote.
+pub(crate) fn key_text(json: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', json.get(at..).unwrap_or_default()) {
+        at += found;
+        if json.get(at) == Some(&b'"') {
+            return &json[..at];
+        }
+        at += 2; // a backslash and what it escapes
+    }
+    json
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,12 @@
 //! Events that invalidate: 15/EME metadata updated, 9/ELCE registered, unregistered and appversion-updated.
 //!
-//! All the responder needs of one is which endpoint it is about, so decoding stops behind `endpointId`.
+//! All the responder needs of most is which endpoint they are about, so decoding stops behind `endpointId`. One that
+//! is to be applied to a cached entry is decoded as a whole ([`MetadataChanges`]).
 
 mod lifecycle;
 mod metadata_updated;
+
+pub use metadata_updated::{MetadataChange, MetadataChanges};
 
 use crate::avro::Reader;
 use crate::error::DecodeError;

@@ -13,6 +13,8 @@ impl HeaderName {
     pub const TRACEPARENT: Self = Self(b"traceparent");
     /// Version of the endpoint after the change an event tells of.
     pub const VERSION: Self = Self(b"kaa-epr-version");
+    /// The version that the change an event tells of was made to, if the event is exact.
+    pub const BASE: Self = Self(b"kaa-epr-base");
     /// Who published an event or heartbeat.
     pub const WRITER: Self = Self(b"kaa-epr-writer");
     /// Number of an event; on a heartbeat, of the last one.

@@ -4,12 +4,14 @@
 //!
 //! What json_util fails to print makes a document unusable: a DBRef with a field named `items` or `__iter__`.
 
+mod check;
 mod date;
 mod decimal;
 mod object;
 mod print;
 mod text;
 
+pub use check::is_compact_json;
 pub use object::{Member, Members};
 pub use print::{Open, Printable, Printer};
 pub use text::{put_escaped, put_string};

@@ -35,6 +35,8 @@ pub struct Config {
     pub plain_revision: Revision,
     /// Spans of the coherence rules.
     pub spans: Spans,
+    /// Whether events that name their base are applied to what is cached (rule 12).
+    pub apply_events: bool,
     /// Seed of the hashes.
     pub seed: u64,
     /// Names of the document fields.

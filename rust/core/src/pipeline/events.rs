@@ -4,7 +4,7 @@ use super::Now;
 use super::core::Core;
 use crate::bugs::Bug;
 use crate::coherence::{Numbered, Signal};
-use crate::entry::Entry;
+use crate::entry::{Amendment, Entry, amended};
 use crate::events::{self, EventKind};
 use crate::frame::{HeaderName, Message, header};
 use crate::limits::MAX_SAMPLE;
@@ -30,9 +30,10 @@ impl Evidence {
 }
 
 impl Core {
-    /// The entry is gone whatever else happens.
+    /// What is cached of the endpoint is gone, or as new as the event, whatever else happens.
     pub(super) fn event(&mut self, message: &Message<'_>, kind: EventKind, now: Now) {
-        if let Some(number) = numbered(message, Signal::Event) {
+        let number = numbered(message, Signal::Event);
+        if let Some(number) = number {
             self.heard(number, now);
         }
         let Ok(event) = events::decode_endpoint_event(kind, message.payload) else {
@@ -41,12 +42,18 @@ impl Core {
         };
         self.break_here(Bug::EventsPanic);
         let id = event.endpoint_id;
-        self.cache.remove(id);
+        let version = version(message, HeaderName::VERSION);
+        match version {
+            Some(version) if kind == EventKind::MetadataUpdated && number.is_some() => {
+                self.amend(id, version, message, now);
+            }
+            _ => drop(self.cache.remove(id)),
+        }
         if !self.broken.has(Bug::MarksOutliveEvents) {
             self.unknown.remove(id);
         }
         self.cut(id);
-        match version(message) {
+        match version {
             Some(version) => {
                 let gone = kind == EventKind::Unregistered;
                 self.coherence.versioned_event(id, version, gone, now.mono_ms);
@@ -57,6 +64,31 @@ impl Core {
             }
         }
         self.stats.invalidated(message.kind);
+    }
+
+    /// Rule 12: changes the entry as an exact event tells, if that fits it in every respect; else drops it.
+    fn amend(&mut self, id: &str, version: i64, message: &Message<'_>, now: Now) {
+        if !self.config.apply_events || !self.coherence.may_serve() {
+            self.cache.remove(id);
+            return;
+        }
+        let (epoch, aged_ms) = (self.coherence.epoch(), self.aged_ms(now));
+        let (hash_seed, bugs) = (self.config.seed, self.broken);
+        let revised = self.cache.revise(id, epoch, aged_ms, |entry| {
+            let base = self::version(message, HeaderName::BASE).filter(|base| *base < version)?;
+            let amendment = Amendment {
+                payload: message.payload,
+                base,
+                version,
+                hash_seed,
+            };
+            amended(entry, &amendment, bugs)
+        });
+        if let Some(evicted) = revised {
+            self.stats.count.events_applied += 1;
+            self.stats.count.evictions += evicted;
+            self.break_age(id, now);
+        }
     }
 
     /// Rule 5: a writer lives, and says how far its numbers went.
@@ -154,7 +186,7 @@ fn numbered<'a>(message: &Message<'a>, signal: Signal) -> Option<Numbered<'a>> {
     Numbered::read(writer, header(message.headers, HeaderName::SEQ)?, signal)
 }
 
-fn version(message: &Message<'_>) -> Option<i64> {
-    let value = header(message.headers, HeaderName::VERSION)?;
+fn version(message: &Message<'_>, name: HeaderName) -> Option<i64> {
+    let value = header(message.headers, name)?;
     std::str::from_utf8(value).ok()?.parse().ok()
 }

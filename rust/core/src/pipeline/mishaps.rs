@@ -95,6 +95,16 @@ impl Core {
         self.broken.has(Bug::EventsWaitForGets) && !message.kind.is_request()
     }
 
+    /// Rule 12 broken, for tests: what an event was applied to begins to age anew.
+    #[inline]
+    pub(super) fn break_age(&mut self, id: &str, now: Now) {
+        if self.broken.has(Bug::AppliedLiveAnew) {
+            let epoch = self.coherence.epoch();
+            let entry = self.cache.peek(id, epoch).cloned();
+            entry.map(|entry| self.cache.insert(entry, epoch, now.mono_ms));
+        }
+    }
+
     /// A bug, for tests.
     #[inline]
     #[allow(clippy::panic)]

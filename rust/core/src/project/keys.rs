@@ -2,7 +2,7 @@
 
 use super::Projection;
 use crate::avro::put_string;
-use crate::entry::Entry;
+use crate::entry::{Entry, key_text};
 use crate::epmmp::Keys;
 use crate::json::put_unescaped;
 use crate::limits::CARRY_KEEP;
@@ -28,19 +28,6 @@ pub fn keys<'a>(entry: &Entry, scratch: &'a mut Projection) -> Keys<'a> {
         count: fields.len(),
         items: &scratch.keys,
     }
-}
-
-/// The text of a JSON string up to its closing quote.
-pub(super) fn key_text(json: &[u8]) -> &[u8] {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', json.get(at..).unwrap_or_default()) {
-        at += found;
-        if json.get(at) == Some(&b'"') {
-            return &json[..at];
-        }
-        at += 2; // a backslash and what it escapes
-    }
-    json
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod support;
 
 mod answers;
+mod applied;
 mod floors;
 mod leases;
 mod limits;

@@ -1,6 +1,8 @@
 //! What the tests of the responder share: messages, documents, and what comes out.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod exact;
+
 use kaa_epr_core::avro::{put_long, put_string};
 use kaa_epr_core::cache::Bounds;
 use kaa_epr_core::coherence::Spans;
@@ -48,6 +50,7 @@ pub fn config() -> Config {
             floor_ms: MAX_AGE,
             foreign_settle_ms: FOREIGN_SETTLE,
         },
+        apply_events: true,
         seed: 7,
         mapping: FieldMapping::default(),
     }
@@ -238,14 +241,19 @@ pub fn stored(id: &str, version: i64, value: &str) -> Vec<u8> {
     close(&body)
 }
 
-/// A stored endpoint whose only metadata key, and whose application version, is its version.
+/// A stored endpoint whose metadata and application version show its version, and to what it was written before.
 pub fn revealing(id: &str, version: i64) -> Vec<u8> {
+    stamped(id, version, 0)
+}
+
+/// The same, with a stamp.
+pub fn stamped(id: &str, version: i64, stamp: i64) -> Vec<u8> {
     let (mut metadata, mut body) = (Vec::new(), Vec::new());
-    element(&mut metadata, 10, &version.to_string(), &[]);
+    exact::put_content(&mut metadata, &exact::content(version, stamp));
     element(&mut body, 2, "_id", &text(id));
     element(&mut body, 3, "metadata", &close(&metadata));
     element(&mut body, 18, "version", &version.to_le_bytes());
-    element(&mut body, 2, "application_version", &text(&version.to_string()));
+    exact::put_app_version(&mut body, version);
     close(&body)
 }
 
