@@ -11,6 +11,7 @@ import pytest
 from bson import Int64
 from pymongo import MongoClient
 
+from kaa_epr import slices
 from kaa_epr.changes import clearing, pipeline
 from kaa_epr.changes.commands import PutKeys
 from kaa_epr.changes.pipeline import ENOUGH
@@ -191,3 +192,25 @@ async def test_an_endpoint_cleared_before_its_batch_ends_is_in_one_batch_at_a_ti
         assert "e1" in register.pipeline.busy
     assert [(await each).state.version for each in (second, third)] == [3, 4]
     assert register.stats.races == 0
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(0.0, ENOUGH), (NEVER, 0)])
+async def test_a_batch_lets_others_have_the_loop(
+    register: Register, monkeypatch: pytest.MonkeyPatch, seconds: float, turns: int
+) -> None:
+    """Counted while a batch of ``ENOUGH`` endpoints is planned, that is between two awaits of the store."""
+    monkeypatch.setattr(slices, "SECONDS", seconds)
+    count = 0
+    at: dict[str, int] = {}
+
+    async def others() -> None:
+        nonlocal count
+        while True:
+            await asyncio.sleep(0)
+            count += 1
+
+    monkeypatch.setattr(register.parts, "on_stage", lambda stage: at.setdefault(stage, count))
+    counting = asyncio.create_task(others())
+    await asyncio.gather(*(put(register, f"e{n}") for n in range(ENOUGH)))
+    counting.cancel()
+    assert at["planned"] - at["read"] == turns

@@ -10,7 +10,7 @@ import pytest
 from tests.tidy.tree import imported, python
 
 PACKAGE: Final = "python/kaa_epr/"
-LEAVES: Final = {"backoff", "errors", "clock", "schemas", "redaction", "log", "metrics_table"}
+LEAVES: Final = {"backoff", "errors", "clock", "schemas", "redaction", "log", "metrics_table", "slices"}
 """Small modules that any part may use; they use only each other and config."""
 
 MAY_USE: Final[dict[str, set[str]]] = {

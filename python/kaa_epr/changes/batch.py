@@ -19,6 +19,7 @@ from kaa_epr.changes.state import EndpointState, absent, decode_state
 from kaa_epr.changes.stats import Stats
 from kaa_epr.events.publisher import Publisher, PublishFailed
 from kaa_epr.log import get_logger
+from kaa_epr.slices import Slice
 from kaa_epr.store import conditional
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import RegisterStore
@@ -104,7 +105,7 @@ class Batch:
             self._refuse_all(Unavailable("Endpoint store is unavailable"))
             return
         self._p.on_stage("read")
-        plans = self._plan(self._decoded(documents))
+        plans = await self._plan(documents)
         idle = [made for made in plans if not made.events]
         writes = [made for made in plans if made.events]
         if not idle:
@@ -141,24 +142,15 @@ class Batch:
         if not await self._publish(written, begun):
             return
         self._p.on_stage("published")
+        work = Slice()
         for done in written:
+            await work.give_way()
             done.settle()
         self._p.on_stage("answered")
         self.published = [done.old.id for done in written]
         self._queue.published(self.published, self._claim)
 
-    def _decoded(self, documents: Mapping[str, bytes]) -> dict[str, EndpointState | Unusable]:
-        states: dict[str, EndpointState | Unusable] = {}
-        for endpoint_id in self._items:
-            raw = documents.get(endpoint_id)
-            try:
-                states[endpoint_id] = absent(endpoint_id) if raw is None else decode_state(raw)
-            except Unusable as error:
-                _log.error("stored endpoint is unusable", endpoint_id=endpoint_id)
-                states[endpoint_id] = error
-        return states
-
-    def _plan(self, states: dict[str, EndpointState | Unusable]) -> list[Plan]:
+    async def _plan(self, documents: Mapping[str, bytes]) -> list[Plan]:
         """What is to be done for each endpoint that can be changed now."""
         rules = self._p.rules()
         if rules is None:
@@ -166,8 +158,10 @@ class Batch:
             return []
         author = _author(self._p.replica_id)
         plans = []
+        work = Slice()
         for endpoint_id, items in self._items.items():
-            state = states[endpoint_id]
+            await work.give_way()
+            state = _decoded(endpoint_id, documents.get(endpoint_id))
             if isinstance(state, Unusable):
                 for item in items:
                     item.resolve(Unusable())
@@ -183,7 +177,11 @@ class Batch:
 
     async def _write(self, plans: list[Plan]) -> list[Plan]:
         """The plans that are stored now; races wait again, what the server refused is told."""
-        writes = [writing.change(p.old, p.new, p.events, self._claim) for p in plans]
+        writes = []
+        work = Slice()
+        for made in plans:
+            await work.give_way()
+            writes.append(writing.change(made.old, made.new, made.events, self._claim))
         try:
             outcome = await self._p.store.write(writes, self._limits.store_timeout)
         except StoreError:
@@ -232,6 +230,14 @@ class Batch:
         for items in self._items.values():
             for item in items:
                 item.resolve(refusal)
+
+
+def _decoded(endpoint_id: str, raw: bytes | None) -> EndpointState | Unusable:
+    try:
+        return absent(endpoint_id) if raw is None else decode_state(raw)
+    except Unusable as error:
+        _log.error("stored endpoint is unusable", endpoint_id=endpoint_id)
+        return error
 
 
 def _author(replica_id: str) -> Author:

@@ -14,6 +14,7 @@ from kaa_epr.changes.planning import Outcome
 from kaa_epr.changes.preconditions import NONE, Preconditions
 from kaa_epr.changes.state import EndpointState, decode_state
 from kaa_epr.changes.values import parse_json
+from kaa_epr.slices import Slice
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import RegisterStore
 from kaa_epr.store.transfer.planning import by_id
@@ -116,7 +117,9 @@ class EpmmpHandlers:
         if len(commands) > MAX_COMMANDS:
             raise Invalid("commands", f"more than {MAX_COMMANDS}")
         values: dict[str, dict[str, Any]] = {}
+        work = Slice()
         for index, command in enumerate(commands):
+            await work.give_way()
             value = parse_json(command["metadataValue"], f"commands[{index}].metadataValue")
             values.setdefault(command["endpointId"], {})[command["metadataKey"]] = value
         if not values:
@@ -132,7 +135,9 @@ class EpmmpHandlers:
     async def _require(self, ids: Iterable[str]) -> None:
         wanted = list(ids)
         found = await self._endpoints.read_many(wanted)
+        work = Slice()
         for endpoint_id in wanted:
+            await work.give_way()
             raw = found.get(endpoint_id)
             if raw is None or not decode_state(raw).known:
                 raise EndpointUnknown(endpoint_id)

@@ -12,9 +12,10 @@ from typing import Final, Protocol
 
 from kaa_epr.errors import KaaEprError
 from kaa_epr.events.outgoing import OutgoingEvent
+from kaa_epr.slices import Slice
 
-CHUNK: Final = 1024 * 1024
-"""Bytes written at once; between two chunks the connection may push back."""
+CHUNK: Final = 64 * 1024
+"""Bytes written at once; between two chunks the connection may push back, and others have the loop."""
 
 
 class PublishFailed(KaaEprError):
@@ -81,6 +82,7 @@ class Publisher:
         # Asked first: a number taken and not published empties the caches of all responders.
         headers = self._outlet.headers
         pending = bytearray()
+        work = Slice()
         for event in events:
             # Numbered and appended in one go: numbers lie on the wire in their order.
             pending += self._frame(event, with_headers=headers)
@@ -88,6 +90,7 @@ class Publisher:
                 self._outlet.write(bytes(pending))
                 pending.clear()
                 await self._outlet.drain()
+                await work.give_way()
         await self._outlet.echo(bytes(pending))
 
     def _frame(self, event: OutgoingEvent, *, with_headers: bool) -> bytes:

@@ -1,0 +1,23 @@
+"""Long work in slices, between which the event loop serves others: gets above all."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import Final
+
+SECONDS: Final = 0.001
+"""A slice. While gets wait for longer than this, clients and server run out of what they can do meanwhile."""
+
+
+class Slice:
+    """Measures how long the work has kept the loop; ``give_way`` is called between its items."""
+
+    def __init__(self) -> None:
+        self._begun = perf_counter()
+
+    async def give_way(self) -> None:
+        """A turn of the loop for others, if a slice is over."""
+        if perf_counter() - self._begun >= SECONDS:
+            await asyncio.sleep(0)
+            self._begun = perf_counter()
