@@ -19,6 +19,7 @@ from kaa_epr.changes.service import Endpoints
 from kaa_epr.changes.stats import Stats
 from kaa_epr.changes.values import text_of
 from kaa_epr.log import Repeats, correlation, get_logger
+from kaa_epr.slices import Slice
 from kaa_epr.store.errors import StoreError
 
 _log = get_logger(__name__)
@@ -154,10 +155,14 @@ class BatchTasks:
             self._kicked.clear()
 
     async def _carry_out(self, task: Mapping[str, Any]) -> None:
-        items = [NewEndpoint.of_stored(item) for item in task["endpoints"]]
+        items: list[NewEndpoint] = []
         positions: dict[str, int] = {}
         failed: dict[int, str] = {}
-        for position, item in enumerate(items):
+        work = Slice()
+        for position, stored in enumerate(task["endpoints"]):
+            await work.give_way()
+            item = NewEndpoint.of_stored(stored)
+            items.append(item)
             if positions.setdefault(item.endpoint_id, position) != position:
                 failed[position] = "endpointId: twice in the batch"
         todo = dict(positions)

@@ -41,6 +41,7 @@ from kaa_epr.changes.tasks import BatchTasks, NewEndpoint
 from kaa_epr.rest.http import API, Reply, empty, preconditions_of
 from kaa_epr.rest.models import AppVersionBody, BatchBody, RegisterBody, validated
 from kaa_epr.rest.shown import shown, shown_app_version
+from kaa_epr.slices import Slice
 from kaa_epr.store.errors import StoreError
 from kaa_epr.store.register_api import EndpointQuery
 from kaa_epr.store.transfer.planning import split
@@ -223,16 +224,15 @@ class Handlers:
     async def register_batch(self, call: Call) -> Reply:
         """Row 5."""
         body = validated(BatchBody, call.body)
+        items = []
+        work = Slice()
         for index, item in enumerate(body.endpoints):
+            await work.give_way()
             self._check_item(f"endpoints.{index}", item.metadata)
+            endpoint_id = item.endpoint_id or str(uuid.uuid4())
+            items.append(NewEndpoint(endpoint_id, item.endpoint_token or new_token(), item.metadata))
         version = body.app_version.name
         application = self._endpoints.applications.of_version(version)
-        items = [
-            NewEndpoint(
-                item.endpoint_id or str(uuid.uuid4()), item.endpoint_token or new_token(), item.metadata
-            )
-            for item in body.endpoints
-        ]
         task_id = await self._tasks.accept(application, version, items, call.correlation_id)
         status = f"endpoints/batch/status?appName={quote(application)}&taskId={task_id}"
         place = f"{self._base(call.request)}/{status}"
