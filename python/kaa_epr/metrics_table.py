@@ -120,7 +120,14 @@ TABLE: Final = (
             "unregistered": "invalidations_unregistered",
             "appversion_updated": "invalidations_appversion_updated",
         },
-        "Events applied, by kind.",
+        "Events that told of a change, by kind.",
+    ),
+    _one(
+        "events_applied",
+        "counter",
+        "engine",
+        "events_applied",
+        "Events that changed a cached entry; every other one of a change drops the entry.",
     ),
     _one(
         "events_undecodable", "counter", "engine", "events_undecodable", "Events that could not be decoded."

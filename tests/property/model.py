@@ -17,6 +17,8 @@ from hypothesis.stateful import (
 
 from kaa_epr.engine import select
 from kaa_epr.engine.api import EngineConfig, FlushCause, Kind
+from kaa_epr.engine.pure.limits import MAX_RELOADS
+from tests.property.diffs import Diff, exact_headers
 from tests.property.documents import Raw, document, endpoint, int64, text
 from tests.property.messages import EVENTS, Get, event_payload
 from tests.property.support import MONO, WALL, frames, response
@@ -45,7 +47,7 @@ class Model(RuleBasedStateMachine):
         self.loads: dict[int, dict[str, int]] = {}
         self.waiting: dict[str, tuple[str, int]] = {}
         self.may_fail: set[str] = set()
-        self.asked = 0
+        self.asked = self.told = 0
         self.up = self.hearing = False
 
     def now(self, name: str) -> int:
@@ -63,11 +65,19 @@ class Model(RuleBasedStateMachine):
             answer = response(frame.payload)
             possible = self.history[name][floor:]
             if answer["statusCode"] == 200:
-                assert floor <= int(answer["eTag"].strip('"')) <= self.now(name)
+                version = int(answer["eTag"].strip('"'))
+                assert floor <= version <= self.now(name)
+                assert answer["payload"] == b'{"n":%d}' % version
             elif answer["statusCode"] == 404:
                 assert False in possible
             else:
-                assert frame.subject in self.may_fail
+                assert frame.subject in self.may_fail or self.gave_up_reloading()
+
+    def gave_up_reloading(self) -> bool:
+        """Whether loads returned less than exact events had told so often that gets may have got a 503."""
+        stale = self.engine.stats()["stale_loads"]
+        assert isinstance(stale, int)
+        return stale > MAX_RELOADS
 
     @initialize()
     def connect(self) -> None:
@@ -88,6 +98,21 @@ class Model(RuleBasedStateMachine):
     def event(self, kind: Kind, ours: bool) -> None:
         name, version = self.events.pop(0)
         self.engine.event(kind, OURS if ours else b"", event_payload(kind, name), MONO)
+        self.floor[name] = max(self.floor[name], version)
+
+    @precondition(lambda self: self.events)
+    @rule()
+    def exact_event(self) -> None:
+        """One that can be applied, unless the endpoint came or went."""
+        name, version = self.events[0]
+        if not all(self.history[name][version - 1 : version + 1]):
+            self.event(Kind.UNREGISTERED, True)
+            return
+        self.events.pop(0)
+        self.told += 1
+        diff = Diff(updated=[("n", (str(version), str(version - 1)))])
+        headers = exact_headers(version - 1, version, self.told)
+        self.engine.event(Kind.METADATA_UPDATED, headers, diff.encode(name), MONO)
         self.floor[name] = max(self.floor[name], version)
 
     @rule(name=ids, fresh=st.sampled_from([False, False, False, True]))
@@ -148,12 +173,15 @@ class Model(RuleBasedStateMachine):
         for number in list(self.loads):
             self.finish(number, late=True)
 
-    @rule(name=ids, exists=st.sampled_from([True, True, False]), ours=st.booleans())
-    def update(self, name: str, exists: bool, ours: bool) -> None:
-        """A write whose event, and those before it, come at once."""
+    @rule(name=ids, exists=st.sampled_from([True, True, False]), ours=st.sampled_from([True, False, None]))
+    def update(self, name: str, exists: bool, ours: bool | None) -> None:
+        """A write whose event (None: an exact one), and those before it, come at once."""
         self.write(name, exists)
         while self.events:
-            self.event(Kind.METADATA_UPDATED, ours)
+            if ours is None:
+                self.exact_event()
+            else:
+                self.event(Kind.METADATA_UPDATED, ours)
 
     @rule(what=st.sampled_from(["flush", "deafen", "link_down", "link_up"]), luck=LUCK)
     def disturb(self, what: str, luck: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kaa_epr.engine.api import Kind
+from kaa_epr.engine.pure.cache import BoundedCache
 from kaa_epr.engine.pure.coherence import Coherence
 from kaa_epr.engine.pure.park import Park
 from kaa_epr.engine.pure.pipeline import Pipeline
@@ -73,6 +74,10 @@ FILL = (ASK, BEGIN, NEW)
         ),
         pytest.param(
             *(Pipeline, "_forget", nothing, script(*FILL, WRITE, EVENT, ASK)), id="events drop no entries"
+        ),
+        pytest.param(
+            *(BoundedCache, "replace", nothing, script(WRITE, EVENT, *FILL, WRITE, ("exact_event",), ASK)),
+            id="applied events change nothing",
         ),
         pytest.param(
             *(Pipeline, "forget_all", nothing, script(*FILL, WRITE, ("flush",), ASK)),

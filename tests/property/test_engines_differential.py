@@ -12,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, EngineConfig, FlushCause, Kind
+from tests.property.diffs import diffs, exact_headers, texts_of
 from tests.property.documents import NULL, any_document, document, endpoint, text
 from tests.property.messages import (
     EVENTS,
@@ -24,8 +25,9 @@ from tests.property.messages import (
     event_payload,
     keys,
     keys_get,
+    mutations,
 )
-from tests.property.support import MONO, RUST, WALL, ask, load, needs_rust, started
+from tests.property.support import MONO, RUST, WALL, answers, ask, load, needs_rust, started
 
 pytestmark = needs_rust
 
@@ -78,6 +80,27 @@ def test_the_same_effect_of_every_event(event: tuple[Kind, bytes], headers: byte
     assert ask(engines[0], get) == ask(engines[1], get)
 
 
+@given(stored=any_document(st.just("e")), version=st.sampled_from([1, 7, 8]), data=st.data())
+def test_the_same_entry_after_every_diff(stored: bytes, version: int, data: st.DataObject) -> None:
+    engines = [started(name) for name in ("pure", "rust")]
+    get = Get(endpoint_id="e").encode()
+    for engine in engines:
+        ask(engine, get)
+    [answer] = answers(load(engines[0], stored))
+    load(engines[1], stored)
+    fields = texts_of(answer["payload"] or b"{}")
+    etag = int((answer["eTag"] or '"0"').strip('"'))
+    payload = data.draw(diffs(fields, answer["appVersionName"])).encode("e")
+    if not data.draw(st.integers(0, 4)):
+        payload = data.draw(mutations(st.just(payload)))
+    headers = exact_headers(etag, data.draw(st.sampled_from([etag + 1, etag + 1, etag, version])))
+    for engine in engines:
+        engine.event(Kind.METADATA_UPDATED, headers, payload, MONO)
+    assert compared(engines[0]) == compared(engines[1])
+    for kind, request in ((Kind.GET, get), (Kind.KEYS_GET, keys_get("e"))):
+        assert ask(engines[0], request, kind=kind) == ask(engines[1], request, kind=kind)
+
+
 HEADER_LINES = st.sampled_from(
     [
         b"NATS/1.0\r\n",
@@ -87,6 +110,7 @@ HEADER_LINES = st.sampled_from(
         b"traceparent:\r\n",
         b"Kaa-Epr-Version: 7\r\n",
         b"kaa-epr-version:\r\n",
+        b"Kaa-Epr-Base: +6\r\n",
         b"\r\n",
         b"\n",
         b"a: b\n",
@@ -154,6 +178,7 @@ class Twins(RuleBasedStateMachine):
         self.wall, self.mono = WALL, MONO
         self.up = False
         self.replies = 0
+        self.told = 0
         self.aged = 0
 
     def both(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -235,6 +260,27 @@ class Twins(RuleBasedStateMachine):
     )
     def event(self, event: tuple[Kind, bytes], headers: bytes) -> None:
         self.both("event", event[0], headers, event[1], self.mono)
+
+    @rule(
+        endpoint_id=ids,
+        data=st.data(),
+        jump=st.sampled_from([1, 1, 1, 1, 0, 2]),
+        base=st.sampled_from([0, 0, 0, 0, -1, 1, None]),
+        ahead=st.sampled_from([1, 1, 1, 0, 2]),
+    )
+    def diff_event(
+        self, endpoint_id: str, data: st.DataObject, jump: int, base: int | None, ahead: int
+    ) -> None:
+        """An event with a whole diff, mostly exact against what a get shows now."""
+        self.both("take_output")
+        self.both("get", "probe", b"", Get(endpoint_id=endpoint_id).encode(), fresh=False, **self.now())
+        shown = [answer for answer in answers(self.both("take_output")) if answer["eTag"]] if self.up else []
+        etag = int(shown[0]["eTag"].strip('"')) if shown else 1
+        fields, app = (texts_of(shown[0]["payload"]), shown[0]["appVersionName"]) if shown else ({}, None)
+        diff = data.draw(diffs(fields, app))
+        self.told += jump
+        headers = exact_headers(None if base is None else etag + base, etag + ahead, self.told)
+        self.both("event", Kind.METADATA_UPDATED, headers, diff.encode(endpoint_id), self.mono)
 
     @rule(target=loads, max_ids=st.integers(0, 3))
     def begin(self, max_ids: int) -> tuple[int, list[str]] | None:

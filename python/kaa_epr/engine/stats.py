@@ -19,6 +19,7 @@ COUNTERS: Final = (
     "invalidations_registered",
     "invalidations_unregistered",
     "invalidations_appversion_updated",
+    "events_applied",  # that changed an entry instead of dropping it (rule 12)
     "events_undecodable",
     "flushes_connection",
     "flushes_undecodable_event",

@@ -79,6 +79,13 @@ class BoundedCache(Generic[V]):
         # LRUCache's own look-up would make it the most recently used.
         return Cache.__getitem__(self._lru, endpoint_id).value if endpoint_id in self._lru else None
 
+    def live(self, endpoint_id: str, mono_ms: int) -> V | None:
+        """Looks up without using it; None for a value beyond its age as well."""
+        if endpoint_id not in self._lru:
+            return None
+        held = Cache.__getitem__(self._lru, endpoint_id)
+        return held.value if held.expires_ms > mono_ms else None
+
     def sample(self, count: int, at: int) -> list[tuple[str, V]]:
         """Up to ``count`` of what is held, from place ``at`` (modulo their number) on."""
         ids = list(self._lru)
@@ -94,6 +101,21 @@ class BoundedCache(Generic[V]):
             return False
         self._lru[endpoint_id] = _Held(value, size, mono_ms + self._age(endpoint_id))
         return True
+
+    def replace(self, endpoint_id: str, value: V, size: int) -> None:
+        """Stores ``value`` instead of what is there, in its place and with its age; KeyError without any.
+
+        When this is too much, what was used least recently gives way, be it this.
+        """
+        lru = self._lru
+        size += _ID_BYTES * len(endpoint_id)
+        # LRUCache's own way to store would make it the most recently used.
+        expires_ms = Cache.__getitem__(lru, endpoint_id).expires_ms
+        Cache.__setitem__(lru, endpoint_id, _Held(value, 0, expires_ms))
+        while endpoint_id in lru and lru.currsize + size > lru.maxsize:
+            lru.popitem()
+        if endpoint_id in lru:
+            Cache.__setitem__(lru, endpoint_id, _Held(value, size, expires_ms))
 
     def remove(self, endpoint_id: str) -> None:
         """Drops what is held for the endpoint."""

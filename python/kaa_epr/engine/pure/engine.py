@@ -74,7 +74,7 @@ class PureEngine:
         return self._pipeline.park.queued > 0
 
     def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:
-        """An event (flow 3): its entry is gone afterwards, or everything. ValueError for a request."""
+        """An event (flow 3): its entry is changed or gone, or everything is. ValueError for a request."""
         if Kind(kind).is_request:
             raise ValueError("a request is not an event")
         if kind == Kind.HEARTBEAT:

@@ -19,6 +19,7 @@ from kaa_epr.engine.pure.bson_check import (
 )
 from kaa_epr.engine.pure.json_text import string_text, value_text
 from kaa_epr.engine.pure.limits import ENTRY_BYTES, FIELD_BYTES, MAX_DOCUMENT
+from kaa_epr.engine.pure.metadata_diff import DoesNotFit, MetadataDiff
 
 _NUMBERS: Final = {
     Type.INT32: struct.Struct("<i"),
@@ -57,6 +58,22 @@ class Entry:
     def keys(self) -> tuple[str, ...]:
         """The metadata keys, in stored order."""
         return tuple(self.fields)
+
+    def amended(self, diff: MetadataDiff, version: int) -> Entry:
+        """The entry after a change that left its endpoint at ``version`` (rule 12). Raises DoesNotFit."""
+        if not diff.app_version and self.app_version:
+            raise DoesNotFit
+        old = {key: member[len(_name(key)) :].decode() for key, member in self.fields.items()}
+        values = diff.carried_out(old)
+        new = Entry(
+            endpoint_id=self.endpoint_id,
+            fields={key: _name(key) + value.encode() for key, value in values.items()},
+            app_version=diff.app_version or self.app_version,
+            version=version,
+        )
+        if len(new.json) > MAX_DOCUMENT:
+            raise DoesNotFit
+        return new
 
     def project(self, include: Collection[str]) -> bytes:
         """The named fields that exist, in stored order; all of them when none is named."""
@@ -120,6 +137,11 @@ def from_bson(document: bytes, endpoint_id: str, mapping: FieldMapping) -> Entry
     )
 
 
+def _name(key: str) -> bytes:
+    """What stands before the value in a member of an object."""
+    return f"{string_text(key)}:".encode()
+
+
 def _object(texts: Iterable[bytes]) -> bytes:
     return b"{" + b",".join(texts) + b"}"
 
@@ -134,7 +156,7 @@ def _metadata(stored: Element | None) -> dict[str, bytes]:
         values = {item.name: item for item in children(stored)}
     else:
         raise DocumentError("the metadata is neither a document nor an array")
-    return {key: f"{string_text(key)}:{value_text(value)}".encode() for key, value in values.items()}
+    return {key: _name(key) + value_text(value).encode() for key, value in values.items()}
 
 
 def _array_item(item: Element) -> tuple[str, Element | None]:

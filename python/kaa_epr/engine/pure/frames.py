@@ -12,6 +12,9 @@ TRACEPARENT: Final = b"traceparent"
 VERSION: Final = b"kaa-epr-version"
 """Version of the endpoint after the change that an event tells of; marks the event as the register's own."""
 
+BASE: Final = b"kaa-epr-base"
+"""On a metadata updated event: the version that its diff is exact against."""
+
 WRITER: Final = b"kaa-epr-writer"
 """Who published an event or heartbeat."""
 

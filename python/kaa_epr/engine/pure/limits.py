@@ -16,6 +16,9 @@ MAX_DEPTH: Final = 200
 MAX_DOCUMENT: Final = 64 * 1024 * 1024
 """Bytes of one stored document: MongoDB stores at most 16 MiB."""
 
+MAX_EVENT_DEPTH: Final = 100
+"""Levels of a value that an event brings: as many as MongoDB stores, the document included."""
+
 MAX_SETTLING: Final = 65_536
 """Endpoints that settle after foreign events at a time; when it is full, all endpoints settle."""
 

@@ -8,12 +8,14 @@ from typing import Final
 from kaa_epr.engine.api import Evidence, Kind
 from kaa_epr.engine.pure.answers import BUG, NOT_FOUND, STORE, UNUSABLE, Failure, Now
 from kaa_epr.engine.pure.bson_check import DocumentError
+from kaa_epr.engine.pure.checked import DecodeError
 from kaa_epr.engine.pure.codec import decode_event
 from kaa_epr.engine.pure.entry import Tombstone, from_bson
 from kaa_epr.engine.pure.floors import Found
-from kaa_epr.engine.pure.frames import LEAVING, SEQ, VERSION, WRITER, header
+from kaa_epr.engine.pure.frames import BASE, LEAVING, SEQ, VERSION, WRITER, header
 from kaa_epr.engine.pure.gather import Part
 from kaa_epr.engine.pure.limits import LOWEST, MAX_RELOADS
+from kaa_epr.engine.pure.metadata_diff import DoesNotFit, decode_diff
 from kaa_epr.engine.pure.park import Landing, Waiter
 from kaa_epr.engine.pure.serving import Serving, attempt
 from kaa_epr.engine.pure.writers import Numbered, Signal, numbered, version_of
@@ -32,12 +34,18 @@ class Pipeline(Serving):
     """What the engine's methods are made of: ``Serving``, and the stages of events and loads."""
 
     def event(self, kind: Kind, headers: bytes, payload: bytes, mono_ms: int) -> None:
-        """Flow 3: entry and mark are gone, flights are cut. Raises DecodeError, the event's number judged."""
-        self._heard(numbered(header(headers, WRITER), header(headers, SEQ), Signal.EVENT), mono_ms)
+        """Flow 3: the entry is changed or gone, the mark is gone, flights are cut.
+
+        Raises DecodeError, the event's number judged.
+        """
+        number = numbered(header(headers, WRITER), header(headers, SEQ), Signal.EVENT)
+        self._heard(number, mono_ms)
         endpoint_id = decode_event(kind, payload)
-        self._forget(endpoint_id)
-        self.park.cut(endpoint_id)
         version = version_of(header(headers, VERSION))
+        base = version_of(header(headers, BASE)) if kind is Kind.METADATA_UPDATED and number else None
+        if not self._applied(endpoint_id, base, version, payload, mono_ms):
+            self._forget(endpoint_id)
+        self.park.cut(endpoint_id)
         self.counters.add("events_foreign", version is None)
         self._changed(endpoint_id, version, mono_ms, gone=kind is Kind.UNREGISTERED)
         self.counters.add(_INVALIDATIONS[kind])
@@ -137,6 +145,25 @@ class Pipeline(Serving):
         self.counters.add("load_failures")
         for endpoint_id in ids:
             self.answer(self.park.fail(load, endpoint_id), failure, now)
+
+    def _applied(
+        self, endpoint_id: str, base: int | None, version: int | None, payload: bytes, mono_ms: int
+    ) -> bool:
+        """Rule 12: whether the cached entry is that of ``base``, and is now that of ``version``."""
+        if base is None or version is None or base >= version:
+            return False
+        if not (self._config.apply_events and self.coherence.may_serve):
+            return False
+        entry = self.cache.live(endpoint_id, mono_ms)
+        if entry is None or entry.version != base:
+            return False
+        try:
+            amended = entry.amended(decode_diff(payload), version)
+        except (DecodeError, DoesNotFit):
+            return False
+        self.cache.replace(endpoint_id, amended, amended.size)
+        self.counters.add("events_applied")
+        return True
 
     def _heard(self, number: Numbered | None, mono_ms: int) -> None:
         if number is not None:
