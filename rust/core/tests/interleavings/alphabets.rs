@@ -2,7 +2,7 @@
 
 use kaa_epr_core::bugs::Bug;
 
-use crate::world::{Read, Setting, Step};
+use crate::steps::{Read, Setting, Step};
 
 /// Steps of which every order is tried.
 pub struct Alphabet {
@@ -127,6 +127,7 @@ pub fn lost_events() -> Alphabet {
         name: "lost events",
         setting: Setting {
             numbered: true,
+            cached: true,
             ..Setting::default()
         },
         steps: vec![
@@ -199,5 +200,61 @@ pub fn cluster() -> Alphabet {
         ],
         depth: 7,
         bugs: &[Bug::NothingSettles],
+    }
+}
+
+/// The same with events that can be applied, and something that they can be applied to.
+pub fn applied(mut alphabet: Alphabet, depth: usize) -> Alphabet {
+    alphabet.setting.exact = true;
+    alphabet.setting.cached = true;
+    alphabet.depth = depth;
+    alphabet
+}
+
+/// Events of several registers overtake each other, and come twice.
+pub fn overtaken() -> Alphabet {
+    Alphabet {
+        name: "overtaken events",
+        setting: Setting {
+            exact: true,
+            cached: true,
+            ..Setting::default()
+        },
+        steps: vec![
+            Step::Get(0),
+            Step::Begin,
+            Step::End(0, Read::AtBegin),
+            Step::End(0, Read::AtEnd),
+            Step::Write(0),
+            Step::Event,
+            Step::Overtake,
+            Step::Repeat,
+            Step::Evict,
+        ],
+        depth: 8,
+        bugs: &[Bug::AppliesToAnyVersion],
+    }
+}
+
+/// What no event tells of ends with the age of what was loaded, however often events were applied to it.
+pub fn applied_age() -> Alphabet {
+    Alphabet {
+        name: "age of applied entries",
+        setting: Setting {
+            exact: true,
+            cached: true,
+            ..Setting::default()
+        },
+        steps: vec![
+            Step::Get(0),
+            Step::Begin,
+            Step::End(0, Read::AtBegin),
+            Step::Write(0),
+            Step::Event,
+            Step::Rewrite,
+            Step::Pass(60_000),
+        ],
+        depth: 8,
+        bugs: &[Bug::AppliedLiveAnew, Bug::EntriesDoNotAge],
     }
 }

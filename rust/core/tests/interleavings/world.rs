@@ -3,76 +3,20 @@
 //! The model is `floor` and `given`: what a get must at least be answered with, because of what the responder was
 //! told before the get came, and because of what others were answered with.
 
-use kaa_epr_core::bugs::Bug;
+use kaa_epr_core::epmmp::Revision;
 use kaa_epr_core::frame::{Kind, Message};
 use kaa_epr_core::pipeline::Responder;
 use kaa_epr_core::stats::FlushCause;
 
 use crate::asking::Asked;
+use crate::steps::{Read, Setting, Step};
+use crate::support::exact::{exact_payload, headers_of, stamp};
 use crate::support::*;
 
 /// Endpoints under test; `BALLAST` fills the whole cache when it is loaded.
 const IDS: [&str; 2] = ["a", "b"];
 const BALLAST: &str = "ballast";
 const WRITER: &str = "w";
-
-/// What a load brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    /// What the store had when it began.
-    AtBegin,
-    /// What the store has when it ends.
-    AtEnd,
-    /// One version less than the store had when it began.
-    Old,
-}
-
-/// One step of the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A get comes: a hit, or a miss that is parked.
-    Get(usize),
-    /// A keys get comes.
-    Keys(usize),
-    /// A request for the application versions of both endpoints comes.
-    AppVersions,
-    /// A load of all queued flights begins.
-    Begin,
-    /// The running load at this place ends.
-    End(usize, Read),
-    /// The writer changes an endpoint; the event is on its way.
-    Write(usize),
-    /// The first event on its way arrives.
-    Event,
-    /// One read brings the first event on its way and behind it a get.
-    EventThenGet(usize),
-    /// The first event on its way is lost.
-    Lose,
-    /// The writer's heartbeat arrives, behind every event that is not lost.
-    Beat,
-    /// Something that needs all the room is loaded.
-    Evict,
-    /// The operator flushes.
-    Flush,
-    /// The oldest age passes.
-    Expire,
-    /// The connection is lost with all events on their way, and made again.
-    Reconnect,
-    /// The event subscriptions of the connection are confirmed.
-    Ears,
-    /// So many milliseconds pass.
-    Pass(u64),
-}
-
-impl Step {
-    /// Whether doing it twice in a row is the same as doing it once, so that it need not be tried.
-    pub fn is_idempotent(self) -> bool {
-        matches!(
-            self,
-            Self::Evict | Self::Flush | Self::Expire | Self::Reconnect | Self::Beat
-        )
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Load {
@@ -81,10 +25,13 @@ struct Load {
     reads: Vec<(usize, i64)>,
     /// Begun so soon after a foreign event that it may bring what is old.
     excused: bool,
+    /// How often the first endpoint had been rewritten when it began.
+    stamp: i64,
 }
 
 /// An event as it arrives.
 struct Arriving {
+    number: u64,
     kind: Kind,
     headers: Vec<u8>,
     payload: Vec<u8>,
@@ -96,18 +43,8 @@ struct Waiting {
     asked: Asked,
     /// What each endpoint that it is about must at least be answered with.
     floors: [i64; 2],
-}
-
-/// How a world differs from the plainest one.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Setting {
-    pub bug: Option<Bug>,
-    /// Events have no headers, and the store may be behind for as long as they settle.
-    pub foreign: bool,
-    /// The server is one of several: events of the first 2 s may be lost.
-    pub cluster: bool,
-    /// Events have numbers, and their writer is known.
-    pub numbered: bool,
+    /// Which rewriting of the first endpoint is so old that nothing from before may be left.
+    stamp: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +67,10 @@ pub struct World {
     told: [i64; 2],
     given: [i64; 2],
     settled_at: [u64; 2],
+    /// The most that loads brought.
+    read: [i64; 2],
+    /// When the first endpoint was rewritten.
+    rewritten: Vec<u64>,
 }
 
 impl World {
@@ -148,11 +89,17 @@ impl World {
         if setting.numbered {
             heartbeat(&mut responder, WRITER, 0, 0);
         }
+        if setting.cached {
+            ask(&mut responder, "filler", &get("c", IDS[0]), 0);
+            let load = begin(&mut responder, &IDS[..1], 0);
+            end(&mut responder, load, &[revealing(IDS[0], 1)], 0);
+            responder.clear_output();
+        }
         Self {
             responder,
             setting,
             ms: 0,
-            store: [0; 2],
+            store: [setting.cached.into(); 2],
             events: Vec::new(),
             lost: Vec::new(),
             published: 0,
@@ -164,6 +111,8 @@ impl World {
             told: [0; 2],
             given: [0; 2],
             settled_at: [0; 2],
+            read: [setting.cached.into(); 2],
+            rewritten: Vec::new(),
         }
     }
 
@@ -175,6 +124,7 @@ impl World {
             | Step::AppVersions
             | Step::Write(_)
             | Step::Flush
+            | Step::Rewrite
             | Step::Reconnect => true,
             Step::Pass(_) => self.loads.is_empty(),
             Step::Begin => self.responder.wants_load(),
@@ -185,10 +135,12 @@ impl World {
                     .iter()
                     .any(|(endpoint, read)| self.store[*endpoint] != *read),
                 Read::Old => {
-                    load.reads.iter().any(|(_, read)| *read > 0) && (!self.setting.foreign || load.excused)
+                    let older = |(endpoint, read): &(usize, i64)| self.old(*endpoint, *read) < *read;
+                    load.reads.iter().any(older) && (!self.setting.foreign || load.excused)
                 }
             }),
-            Step::Event | Step::EventThenGet(_) => !self.events.is_empty(),
+            Step::Event | Step::EventThenGet(_) | Step::Repeat => !self.events.is_empty(),
+            Step::Overtake => self.events.len() > 1,
             Step::Lose => !self.events.is_empty() && (!self.setting.cluster || self.ms < SETTLE),
             Step::Beat => self.events.is_empty(),
             Step::Evict => !self.responder.wants_load() && self.given != [0; 2],
@@ -208,6 +160,15 @@ impl World {
             Step::End(load, read) => return self.end(load, read),
             Step::Write(endpoint) => self.write(endpoint),
             Step::Event => self.event(),
+            Step::Overtake => {
+                self.events.swap(0, 1);
+                self.event();
+            }
+            Step::Repeat => {
+                self.events.insert(0, self.events[0]);
+                self.event();
+            }
+            Step::Rewrite => self.rewritten.push(self.ms),
             Step::EventThenGet(endpoint) => return self.event_then_get(endpoint),
             Step::Lose => self.lost.push(self.events.remove(0)),
             Step::Beat => self.beat(),
@@ -240,6 +201,11 @@ impl World {
             reply: reply.clone(),
             asked,
             floors,
+            stamp: self
+                .rewritten
+                .iter()
+                .filter(|at| *at + MAX_AGE <= self.ms)
+                .count() as i64,
         });
         reply
     }
@@ -260,6 +226,7 @@ impl World {
             number,
             reads,
             excused,
+            stamp: self.rewritten.len() as i64,
         });
     }
 
@@ -270,10 +237,12 @@ impl World {
             let version = match read {
                 Read::AtBegin => at_begin,
                 Read::AtEnd => self.store[endpoint],
-                Read::Old => (at_begin - 1).max(0),
+                Read::Old => self.old(endpoint, at_begin),
             };
+            self.read[endpoint] = self.read[endpoint].max(version);
             if version > 0 {
-                documents.push(revealing(IDS[endpoint], version));
+                let stamp = if endpoint == 0 { load.stamp } else { 0 };
+                documents.push(stamped(IDS[endpoint], version, stamp));
             }
         }
         let ended = self
@@ -281,6 +250,16 @@ impl World {
             .end_load(load.number, &[&documents.concat()], at(self.ms));
         assert_eq!(ended, Some(Vec::new()));
         self.judge(load.excused && read == Read::Old)
+    }
+
+    /// What a primary has that was deposed before `version` was written; but what it gave once it does not lose.
+    fn old(&self, endpoint: usize, version: i64) -> i64 {
+        let kept = if self.setting.foreign {
+            0
+        } else {
+            self.read[endpoint]
+        };
+        (version - 1).max(kept)
     }
 
     /// Every answer is to somebody who waits, and not from before what the responder had been told.
@@ -293,8 +272,11 @@ impl World {
             let Some(place) = self.waiting.iter().position(|waiting| waiting.reply == *reply) else {
                 return Err(format!("{reply} was answered twice"));
             };
-            let Waiting { asked, floors, .. } = self.waiting.remove(place);
-            let (status, versions) = asked.read(&answer, IDS);
+            let Waiting {
+                asked, floors, stamp, ..
+            } = self.waiting.remove(place);
+            let (status, versions) = asked.read(&answer, IDS)?;
+            recent(&answer, asked, stamp)?;
             match status {
                 200 | 404 => {}
                 503 => continue,
@@ -327,6 +309,7 @@ impl World {
 
     fn event(&mut self) {
         let Arriving {
+            number,
             kind,
             headers,
             payload,
@@ -338,10 +321,12 @@ impl World {
             payload: &payload,
         };
         self.responder.message(&message, false, at(self.ms));
+        self.part(number);
     }
 
     fn event_then_get(&mut self, endpoint: usize) -> Result<(), String> {
         let Arriving {
+            number,
             kind,
             headers,
             payload,
@@ -353,23 +338,20 @@ impl World {
         ];
         let fed = self.responder.feed(&chunk.concat(), at(self.ms));
         assert!(fed.rest.is_empty() && !fed.more);
+        self.part(number);
         self.judge(false)
+    }
+
+    /// The writer of an exact event leaves.
+    fn part(&mut self, number: u64) {
+        if self.setting.exact {
+            goodbye(&mut self.responder, &format!("{WRITER}-{number}"), 1, self.ms);
+        }
     }
 
     /// The first event on its way, which the responder knows from now on.
     fn arriving(&mut self) -> Arriving {
         let (number, endpoint, version) = self.events.remove(0);
-        let (seq, text) = (number.to_string(), version.to_string());
-        let headers = [
-            ("Kaa-Epr-Version", text.as_str()),
-            ("Kaa-Epr-Writer", WRITER),
-            ("Kaa-Epr-Seq", seq.as_str()),
-        ];
-        let used = match (self.setting.foreign, self.setting.numbered) {
-            (true, _) => 0,
-            (false, false) => 1,
-            (false, true) => 3,
-        };
         self.told[endpoint] = self.told[endpoint].max(version);
         if self.setting.foreign {
             self.settled_at[endpoint] = self.ms + FOREIGN_SETTLE;
@@ -380,10 +362,25 @@ impl World {
         } else {
             Kind::MetadataUpdated
         };
+        let exact = (self.setting.exact || self.setting.numbered) && kind == Kind::MetadataUpdated;
         Arriving {
+            number,
             kind,
-            headers: header_block(&headers[..used]),
-            payload: event_payload(kind, IDS[endpoint]),
+            headers: self.headers(number, version),
+            payload: match exact {
+                true => exact_payload(IDS[endpoint], version),
+                false => event_payload(kind, IDS[endpoint]),
+            },
+        }
+    }
+
+    fn headers(&self, number: u64, version: i64) -> Vec<u8> {
+        let base = (version % 4 > 0).then_some(version - 1);
+        match self.setting {
+            Setting { foreign: true, .. } => Vec::new(),
+            Setting { exact: true, .. } => headers_of(&format!("{WRITER}-{number}"), 1, version, base),
+            Setting { numbered: true, .. } => headers_of(WRITER, number, version, base),
+            _ => header_block(&[("Kaa-Epr-Version", &version.to_string())]),
         }
     }
 
@@ -411,10 +408,12 @@ impl World {
             end(
                 &mut self.responder,
                 load,
-                &[stored(BALLAST, 1, &"x".repeat(1_000))],
+                &[stored(BALLAST, 1, &"x".repeat(1_250))],
                 self.ms,
             );
         }
+        let left = self.responder.cached(IDS.map(str::to_owned).to_vec());
+        assert!(left.is_empty(), "{left:?} found room");
         self.responder.clear_output();
     }
 
@@ -443,6 +442,11 @@ impl World {
         self.told = self.store;
     }
 
+    /// How often an event was applied to what was cached.
+    pub fn applied(&self) -> u64 {
+        self.responder.stats().count.events_applied
+    }
+
     /// Lets everything end, and asks once more: nobody waits for ever, and what is cached now is right.
     pub fn finish(mut self) -> Result<(), String> {
         (0..IDS.len()).try_for_each(|endpoint| self.ask(Asked::Metadata(endpoint)))?;
@@ -458,5 +462,22 @@ impl World {
             true => Ok(()),
             false => Err(format!("nobody answers {:?}", self.waiting)),
         }
+    }
+}
+
+/// Rule 9, for what versions do not show.
+fn recent(answer: &Answer, asked: Asked, least: i64) -> Result<(), String> {
+    if asked != Asked::Metadata(0) {
+        return Ok(());
+    }
+    let Some(payload) = answer.decode(Revision::Three).payload else {
+        return Ok(());
+    };
+    let found = stamp(std::str::from_utf8(&payload.to_vec()).expect("JSON is UTF-8"));
+    match found >= least {
+        true => Ok(()),
+        false => Err(format!(
+            "answered as rewritten {found} times, not {least} or more"
+        )),
     }
 }

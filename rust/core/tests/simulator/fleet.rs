@@ -275,6 +275,7 @@ impl Fleet {
             }
             let count = replica.responder.stats().count;
             self.tally.expirations += count.expirations;
+            self.tally.applied += count.events_applied;
             let flushes = count.list().filter(|(name, _)| name.starts_with("flushes_"));
             self.tally.flushes += flushes.map(|(_, times)| times).sum::<u64>();
         }

@@ -58,6 +58,7 @@ fn no_invariant_breaks() {
         tally.lost,
         tally.crashes,
         tally.expirations,
+        tally.applied,
     ];
     assert!(seeds == 1 || !happened.contains(&0), "{happened:?}");
 }
@@ -85,6 +86,7 @@ fn every_broken_rule_is_noticed() {
         Bug::ForeignEventsDoNotSettle,
         Bug::MarksOutliveEvents,
         Bug::EntriesDoNotAge,
+        Bug::AppliesToAnyVersion,
     ] {
         let noticed =
             (1..=MOST_SEEDS).find_map(|seed| Some((seed, Fleet::new(seed, Some(bug)).run().err()?)));

@@ -129,11 +129,13 @@ impl Oracle {
     }
 
     /// An event arrived. A stock one may have set the version back, for all the responder knows: from then on
-    /// an old primary's answer, which has `view`, will do; and the majority may not have its version yet.
+    /// an old primary's answer, which has `view`, will do, even if events had been applied beyond that; and the
+    /// majority may not have its version yet.
     pub fn event(&mut self, endpoint: usize, version: i64, stock: bool, view: Option<i64>) {
         if stock {
             let before = std::mem::take(&mut self.told[endpoint]);
             self.require(endpoint, before);
+            self.given[endpoint] = self.given[endpoint].min(view.unwrap_or(i64::MAX));
             let parts = self.waiting.values_mut().flat_map(|asked| &mut asked.parts);
             for part in parts.filter(|part| part.endpoint == endpoint) {
                 part.floor = part.floor.min(part.view).min(view.unwrap_or(i64::MAX));

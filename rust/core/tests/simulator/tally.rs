@@ -10,6 +10,8 @@ pub struct Tally {
     pub hits: u64,
     pub writes: u64,
     pub delivered: u64,
+    /// Events applied to what was cached.
+    pub applied: u64,
     pub lost: u64,
     pub crashes: u64,
     pub reconnects: u64,
@@ -20,7 +22,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn fields(&self) -> [(&'static str, u64); 14] {
+    fn fields(&self) -> [(&'static str, u64); 15] {
         [
             ("operations", self.operations),
             ("gets", self.gets),
@@ -29,6 +31,7 @@ impl Tally {
             ("hits", self.hits),
             ("writes", self.writes),
             ("delivered", self.delivered),
+            ("applied", self.applied),
             ("lost", self.lost),
             ("crashes", self.crashes),
             ("reconnects", self.reconnects),
@@ -48,6 +51,7 @@ impl Tally {
             hits,
             writes,
             delivered,
+            applied,
             lost,
             crashes,
             reconnects,
@@ -64,6 +68,7 @@ impl Tally {
             hits,
             writes,
             delivered,
+            applied,
             lost,
             crashes,
             reconnects,

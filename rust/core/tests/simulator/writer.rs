@@ -5,8 +5,17 @@ use std::collections::VecDeque;
 /// A message of a writer, as every replica may or may not get it.
 #[derive(Clone, Debug)]
 pub enum Message {
-    Event { seq: u64, endpoint: usize, version: i64 },
-    Beat { seq: u64, leaving: bool },
+    Event {
+        seq: u64,
+        endpoint: usize,
+        version: i64,
+        /// It can be applied to what is cached.
+        exact: bool,
+    },
+    Beat {
+        seq: u64,
+        leaving: bool,
+    },
 }
 
 impl Message {
@@ -42,14 +51,15 @@ impl Register {
         }
     }
 
-    /// The next event out of the outbox.
-    pub fn publish(&mut self) -> Option<Message> {
+    /// The next event out of the outbox; `exact`: what it changed is known.
+    pub fn publish(&mut self, exact: bool) -> Option<Message> {
         let (endpoint, version) = self.outbox.pop_front()?;
         self.seq += 1;
         Some(Message::Event {
             seq: self.seq,
             endpoint,
             version,
+            exact,
         })
     }
 

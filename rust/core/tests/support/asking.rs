@@ -1,9 +1,11 @@
 //! What is asked for, and what versions an answer tells of: gets, keys gets, application versions of two endpoints.
 
 use kaa_epr_core::avro::{Block, Reader, put_long, put_string};
+use kaa_epr_core::epmmp::Revision;
 use kaa_epr_core::frame::{Kind, Message};
 use kaa_epr_core::pipeline::Responder;
 
+use crate::support::exact::{content, json, stamp};
 use crate::support::{Answer, WALL, at, get};
 
 /// What a request asks for; endpoints by their place among `ids`.
@@ -46,10 +48,11 @@ impl Asked {
         responder.message(&message, false, at(ms));
     }
 
-    /// The status of an answer, and the version of each endpoint that it tells of; 0: unknown.
-    pub fn read(self, answer: &Answer, ids: [&str; 2]) -> (i32, Vec<(usize, i64)>) {
+    /// The status of an answer, and the version of each endpoint that it tells of; 0: unknown. An error if what it
+    /// holds is not what that version is made of.
+    pub fn read(self, answer: &Answer, ids: [&str; 2]) -> Result<(i32, Vec<(usize, i64)>), String> {
         if let Self::Metadata(endpoint) = self {
-            return (answer.status(), vec![(endpoint, answer.version().unwrap_or(0))]);
+            return Ok((answer.status(), vec![(endpoint, revealed(answer)?)]));
         }
         let mut reader = Reader::new(&answer.payload);
         reader.string().expect("correlationId");
@@ -60,7 +63,12 @@ impl Asked {
             Self::Keys(endpoint) => {
                 reader.string().expect("endpointId");
                 let keys = strings(&mut reader);
-                versions.push((endpoint, keys.first().map_or(0, number)));
+                let version = keys.last().map_or(0, number);
+                let content = content(version, 0);
+                if version > 0 && !keys.iter().eq(content.iter().map(|(key, _)| key)) {
+                    return Err(format!("{keys:?} are not the keys of version {version}"));
+                }
+                versions.push((endpoint, version));
             }
             _ => {
                 assert_eq!(strings(&mut reader), ids);
@@ -71,8 +79,26 @@ impl Asked {
                 }
             }
         }
-        (reader.int().expect("statusCode"), versions)
+        Ok((reader.int().expect("statusCode"), versions))
     }
+}
+
+/// The version in the eTag, if metadata and application version are that version's.
+fn revealed(answer: &Answer) -> Result<i64, String> {
+    let decoded = answer.decode(Revision::Three);
+    let (Some(version), Some(payload)) = (answer.version(), decoded.payload) else {
+        return Ok(0);
+    };
+    let found = String::from_utf8(payload.to_vec()).expect("JSON is UTF-8");
+    let expected = json(&content(version, stamp(&found)));
+    let app_version = version.to_string();
+    if found != expected || decoded.app_version != Some(&app_version) {
+        return Err(format!(
+            "version {version} is {expected}, not {found} of {:?}",
+            decoded.app_version
+        ));
+    }
+    Ok(version)
 }
 
 fn number(text: &&str) -> i64 {

@@ -141,11 +141,15 @@ pub fn ask(responder: &mut Responder, reply: &str, payload: &[u8], ms: u64) {
 }
 
 pub fn tell(responder: &mut Responder, kind: Kind, headers: &[(&str, &str)], payload: &[u8], ms: u64) {
-    let headers = header_block(headers);
+    hear(responder, kind, &header_block(headers), payload, ms);
+}
+
+/// The same with a whole header block.
+pub fn hear(responder: &mut Responder, kind: Kind, headers: &[u8], payload: &[u8], ms: u64) {
     let message = Message {
         kind,
         reply: &[],
-        headers: &headers,
+        headers,
         payload,
     };
     responder.message(&message, false, at(ms));

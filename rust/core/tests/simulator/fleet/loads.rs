@@ -62,7 +62,7 @@ impl Fleet {
             let reply = &answer.reply;
             let (what, endpoints) = replica.oracle.answer_to(reply)?;
             let names = endpoints.map(id);
-            let (status, mut versions) = what.read(&answer, names.each_ref().map(String::as_str));
+            let (status, mut versions) = what.read(&answer, names.each_ref().map(String::as_str))?;
             match status {
                 200 | 404 => {}
                 503 => {

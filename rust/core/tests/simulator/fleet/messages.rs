@@ -2,9 +2,13 @@
 
 use super::{Fleet, Happening, LONGEST_LOAD, MOST_LAG, Sender, id};
 use crate::oracle::{BOUND, MOST_DELAY};
+use crate::support::exact::{exact_payload, headers_of};
 use crate::support::*;
 use crate::writer::Message;
 use kaa_epr_core::frame::Kind;
+
+/// How many events of a thousand can be applied to what is cached.
+const EXACT: u64 = 800;
 
 impl Fleet {
     pub(super) fn write(&mut self, place: usize) {
@@ -38,8 +42,9 @@ impl Fleet {
     }
 
     pub(super) fn publish(&mut self, place: usize) {
+        let exact = self.chance.permille(EXACT);
         if self.registers[place].up
-            && let Some(message) = self.registers[place].publish()
+            && let Some(message) = self.registers[place].publish(exact)
         {
             self.send(place, &message);
         }
@@ -151,6 +156,7 @@ impl Fleet {
             seq,
             endpoint,
             version,
+            ..
         } = message
         {
             let oracle = &mut self.replicas[replica].oracle;
@@ -185,21 +191,22 @@ impl Fleet {
                 seq,
                 endpoint,
                 version,
+                exact,
             } => {
-                let (seq, version_text) = (seq.to_string(), version.to_string());
-                let headers = [
-                    ("Kaa-Epr-Writer", name.as_str()),
-                    ("Kaa-Epr-Seq", seq.as_str()),
-                    ("Kaa-Epr-Version", version_text.as_str()),
-                ];
                 let kind = if *version == 1 {
                     Kind::Registered
                 } else {
                     Kind::MetadataUpdated
                 };
-                let payload = event_payload(kind, &id(*endpoint));
-                let used = if stock { 0 } else { headers.len() };
-                tell(&mut replica.responder, kind, &headers[..used], &payload, now);
+                let payload = match kind {
+                    Kind::MetadataUpdated => exact_payload(&id(*endpoint), *version),
+                    _ => event_payload(kind, &id(*endpoint)),
+                };
+                let headers = match stock {
+                    true => Vec::new(),
+                    false => headers_of(&name, *seq, *version, exact.then_some(*version - 1)),
+                };
+                hear(&mut replica.responder, kind, &headers, &payload, now);
                 let view = replica.frozen.as_ref().map(|view| view[*endpoint]);
                 replica.oracle.event(*endpoint, *version, stock, view);
                 if stock {
