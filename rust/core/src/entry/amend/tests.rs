@@ -17,20 +17,21 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
+    /// With every item in a block of its own.
     fn payload(&self) -> Vec<u8> {
         let mut out = vec![2, b'c', 2, 0];
         put_string(&mut out, self.app_version);
         put_string(&mut out, "e1");
         for map in [&self.removed, &self.added] {
-            put_count(&mut out, map.len());
             for (key, value) in map {
+                put_long(&mut out, 1);
                 put_string(&mut out, key);
                 put_value(&mut out, *value);
             }
             put_long(&mut out, 0);
         }
-        put_count(&mut out, self.updated.len());
         for (key, new, old) in &self.updated {
+            put_long(&mut out, 1);
             put_string(&mut out, key);
             put_value(&mut out, *new);
             put_value(&mut out, *old);
@@ -46,12 +47,6 @@ impl Event<'_> {
 
     fn fits(&self) -> bool {
         self.applied(&entry()).is_some()
-    }
-}
-
-fn put_count(out: &mut Vec<u8>, count: usize) {
-    if count > 0 {
-        put_long(out, count as i64);
     }
 }
 
