@@ -111,7 +111,7 @@ _fates = st.sampled_from(["keep", "keep", "remove", "update"])
 _added = st.dictionaries(keys, _json, max_size=2)
 _blocks = st.integers(0, 2)
 _breakages = st.sampled_from(
-    [None] * 6
+    [None] * 16
     + ["old removed", "old updated", "missing", "existing", "twice", "across", "no json", "null text", "app"]
 )
 _no_json = st.sampled_from(NO_JSON)

@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, EngineConfig, FlushCause, Kind
 from tests.property.diffs import diffs, exact_headers, texts_of
-from tests.property.documents import NULL, any_document, document, endpoint, text
+from tests.property.documents import NULL, any_document, document, endpoint, int64, text
 from tests.property.messages import (
     EVENTS,
     Get,
@@ -144,11 +144,13 @@ CONFIG = EngineConfig(
     store_timeout_ms=700,
     max_held_bytes=700,
     held_max_age_ms=900,
-    settle_ms=1_000,
+    settle_ms=250,
     foreign_settle_ms=500,
     default_revision=2,
 )
 # Ages are jittered by up to a tenth, in each engine by its own hash: time passes in steps that land between.
+LUCK = st.integers(0, 7)
+"""Zero, once in a while: what voids everything must leave something to happen between."""
 STEPS = (0, 1, 250, 450, 2_100, 4_200, 10_300)
 
 
@@ -179,6 +181,8 @@ class Twins(RuleBasedStateMachine):
         self.up = False
         self.replies = 0
         self.told = 0
+        self.newest = dict.fromkeys(IDS, 3)
+        """Per endpoint, a version that no event has told more than."""
         self.aged = 0
 
     def both(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -191,7 +195,7 @@ class Twins(RuleBasedStateMachine):
         """The two clocks."""
         return {"wall_ms": self.wall, "mono_ms": self.mono}
 
-    @initialize(headers=st.booleans(), cluster=st.booleans())
+    @initialize(headers=st.booleans(), cluster=st.sampled_from([False, False, False, True]))
     def connect(self, headers: bool, cluster: bool) -> None:
         self.link_up(2_000, headers, cluster)
         self.both("ears", True, self.mono)
@@ -261,6 +265,16 @@ class Twins(RuleBasedStateMachine):
     def event(self, event: tuple[Kind, bytes], headers: bytes) -> None:
         self.both("event", event[0], headers, event[1], self.mono)
 
+    @rule(endpoint_id=ids, older=st.sampled_from([0, 0, 0, 1]), app=st.sampled_from(["v1", None]))
+    def settle(self, endpoint_id: str, older: int, app: str | None) -> None:
+        """What mostly happens: a get, and a load for all who wait, new enough or not."""
+        self.both("get", "settle", b"", Get(endpoint_id=endpoint_id).encode(), fresh=False, **self.now())
+        begun = self.both("begin_load", 3, self.mono)
+        if begun is not None:
+            pairs = [("a", text("é")), ("b", int64(older)), ("c", NULL)]
+            found = [endpoint(each, pairs, self.newest.get(each, 3) - older, app) for each in begun[1]]
+            self.both("end_load", begun[0], found, **self.now())
+
     @rule(
         endpoint_id=ids,
         data=st.data(),
@@ -272,6 +286,7 @@ class Twins(RuleBasedStateMachine):
         self, endpoint_id: str, data: st.DataObject, jump: int, base: int | None, ahead: int
     ) -> None:
         """An event with a whole diff, mostly exact against what a get shows now."""
+        self.settle(endpoint_id, 0, "v1")
         self.both("take_output")
         self.both("get", "probe", b"", Get(endpoint_id=endpoint_id).encode(), fresh=False, **self.now())
         shown = [answer for answer in answers(self.both("take_output")) if answer["eTag"]] if self.up else []
@@ -280,6 +295,7 @@ class Twins(RuleBasedStateMachine):
         diff = data.draw(diffs(fields, app))
         self.told += jump
         headers = exact_headers(None if base is None else etag + base, etag + ahead, self.told)
+        self.newest[endpoint_id] = max(self.newest[endpoint_id], etag + ahead)
         self.both("event", Kind.METADATA_UPDATED, headers, diff.encode(endpoint_id), self.mono)
 
     @rule(target=loads, max_ids=st.integers(0, 3))
@@ -321,25 +337,38 @@ class Twins(RuleBasedStateMachine):
     def tick(self) -> None:
         self.both("tick", **self.now())
 
-    @rule(cause=st.sampled_from(FlushCause))
-    def flush(self, cause: FlushCause) -> None:
-        self.both("flush", cause)
+    @rule(cause=st.sampled_from(FlushCause), luck=LUCK)
+    def flush(self, cause: FlushCause, luck: int) -> None:
+        if luck == 0:
+            self.both("flush", cause)
 
-    @rule(up=st.booleans())
+    @rule(up=st.sampled_from([True, True, False]))
     def store(self, up: bool) -> None:
         self.both("store_up", up, **self.now())
 
     @precondition(lambda self: self.up)
-    @rule(hearing=st.sampled_from([True, True, False]))
+    @rule(hearing=st.sampled_from([True, True, True, True, False]))
     def ears(self, hearing: bool) -> None:
         self.both("ears", hearing, self.mono)
 
-    @rule()
-    def link_down(self) -> None:
-        self.both("link_down")
-        self.up = False
+    @rule(luck=LUCK)
+    def link_down(self, luck: int) -> None:
+        if luck == 0:
+            self.both("link_down")
+            self.up = False
 
-    @rule(max_payload=st.sampled_from([2_000, 400, 130]), headers=st.booleans(), cluster=st.booleans())
+    @rule(
+        luck=LUCK,
+        max_payload=st.sampled_from([2_000, 400, 130]),
+        headers=st.booleans(),
+        cluster=st.sampled_from([False, False, True]),
+    )
+    def connect_again(self, luck: int, max_payload: int, headers: bool, cluster: bool) -> None:
+        """Also without a word of the old connection's end; its subscriptions are confirmed, or not yet."""
+        if luck == 0 or not self.up:
+            self.link_up(max_payload, headers, cluster)
+            self.both("ears", luck < 6, self.mono)
+
     def link_up(self, max_payload: int, headers: bool, cluster: bool) -> None:
         self.both("link_up", max_payload=max_payload, headers=headers, cluster=cluster, **self.now())
         self.up = True
