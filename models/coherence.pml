@@ -2,7 +2,8 @@
  *
  * The register commits a version and publishes it under the next number; the channel may lose messages, and a lost
  * connection loses all of them; the store may be behind by one version for a while: an old primary, or a foreign
- * writer that did not wait for the majority. The responder caches, shares loads, and keeps rules 2 to 7 and 9.
+ * writer that did not wait for the majority. The responder caches, shares loads, applies events to
+ * what is cached, and keeps rules 2 to 7, 9 and 12.
  *
  * `make model` checks that no get is answered with less than the responder must know of when the get comes. Then it
  * breaks one rule at a time (-DBREAK=...) and demands a counter-example for each: see models/check.
@@ -17,6 +18,8 @@
 #define FLOORS   7  /* rule 6: the store may not return less than an event told of */
 #define SETTLE   8  /* rule 7: loads right after a foreign event are not cached */
 #define AGE      9  /* rule 9: no entry is served beyond its age */
+
+#define BASES   10  /* rule 12: an event is applied to an entry of the version that it changed, and to no other */
 
 #ifndef BREAK
 #define BREAK NONE
@@ -45,6 +48,7 @@ chan events = [WRITES] of { byte };
 /* the responder */
 bool connected = true, ears = true, sound = true;
 byte cache = EMPTY, age = 0;
+bool torn = false;         /* what is cached is not what its version is made of */
 byte load = EMPTY;         /* what the running load has read */
 bool voided = false;         /* it is neither cached nor joined */
 byte heard = 0;            /* number of the last event heard of */
@@ -62,7 +66,7 @@ byte version, needed;
 
 #define WHAT_IS_READ (behind -> old : store)
 
-inline flush() { cache = EMPTY; voided = (load != EMPTY) }
+inline flush() { cache = EMPTY; torn = false; voided = (load != EMPTY) }
 
 /* A number shows that this many events were published before its message, and which the last one is. */
 inline number(before, last) {
@@ -81,13 +85,22 @@ inline lose_all() {
     lost = 0; ticks_lost = 0
 }
 
+/* The event of this version changed the one before; it may also be one that is not exact. */
+inline apply() {
+    if
+    :: cache != EMPTY && !FOREIGN && ears && sound && age < MOST_AGE && (cache == version - 1 || !KEEPS(BASES)) ->
+        torn = (torn || cache != version - 1); cache = version
+    :: cache = EMPTY; torn = false
+    fi
+}
+
 inline event() {
     events ? version;
     if
     :: FOREIGN -> settling = SETTLES; due = MAX(due, version)
     :: else -> number(version - 1, version); floor = MAX(floor, version); told = MAX(told, version)
     fi;
-    cache = EMPTY;
+    apply();
     if :: KEEPS(LEASES) -> voided = (load != EMPTY) :: else fi
 }
 
@@ -114,7 +127,7 @@ inline get() {
     needed = MAX(told, (behind -> MIN(needed, WHAT_IS_READ) : needed));
     if
     :: cache != EMPTY && (ears || !KEEPS(EARS)) && sound && (age < MOST_AGE || !KEEPS(AGE)) ->
-        assert(cache >= needed)
+        assert(cache >= needed && !torn)
     :: else ->
         if
         :: load != EMPTY && !voided && ears && sound -> least = MAX(least, needed)
@@ -133,7 +146,7 @@ inline land() {
     :: load < floor && KEEPS(FLOORS) /* 503 */
     :: else ->
         assert(load >= least || excused);
-        if :: !voided -> cache = load; age = 0 :: else fi
+        if :: !voided -> cache = load; torn = false; age = 0 :: else fi
     fi;
     load = EMPTY; voided = false; least = 0; excused = false
 }
