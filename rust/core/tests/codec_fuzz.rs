@@ -184,42 +184,7 @@ fn events() {
 
 #[test]
 fn applied_events() {
-    let head = [2, b'c', 2, 0, 2, b'v', 4, b'e', b'1'];
-    let (a, n) = ([2, b'a', 2, 2, b'1'], [2, b'n', 0]);
-    let long = [2, b'k', 2, 32]
-        .into_iter()
-        .chain(*br#"{"k":[-1.5e7,0]}"#)
-        .collect::<Vec<_>>();
-    let text = [2, b'l', 2, 18]
-        .into_iter()
-        .chain(*br#""a\u00e9""#)
-        .collect::<Vec<_>>();
-    let of = |parts: &[&[u8]]| [&head, &parts.concat()[..], &[2, b'r']].concat();
-    let removing = of(&[&[4], &a, &n, &[0, 0, 0]]);
-    let adding = of(&[&[0], &[4], &long, &text, &[0, 0]]);
-    let sized = of(&[
-        &[0],
-        &[2],
-        &long,
-        &[0],
-        &[1, 16],
-        &a[..2],
-        &[2, 2, b'2'],
-        &a[2..],
-        &[0],
-    ]);
-    let all = of(&[
-        &[2],
-        &a,
-        &[0],
-        &[2],
-        &text,
-        &[0],
-        &[2],
-        &n[..2],
-        &[2, 4, b'[', b']', 0, 0],
-    ]);
-    let corpus = [removing, adding, sized, all];
+    let corpus = applied::corpus();
     assert!(corpus.iter().all(|event| applied::fits(event)));
     drive(applied::applied, &corpus);
 }

@@ -125,3 +125,39 @@ fn new_text(value: Option<&str>) -> Option<&str> {
     }
     (deepest <= 100).then_some(text)
 }
+
+/// Events that fit, of all shapes.
+pub fn corpus() -> Vec<Vec<u8>> {
+    let head = [2, b'c', 2, 0, 2, b'v', 4, b'e', b'1'];
+    let (a, n) = ([2, b'a', 2, 2, b'1'], [2, b'n', 0]);
+    let long = [&[2, b'k', 2, 32], &br#"{"k":[-1.5e7,0]}"#[..]].concat();
+    let text = [&[2, b'l', 2, 18], &br#""a\u00e9""#[..]].concat();
+    let of = |parts: &[&[u8]]| [&head, &parts.concat()[..], &[2, b'r']].concat();
+    vec![
+        of(&[&[4], &a, &n, &[0, 0, 0]]),
+        of(&[&[0], &[4], &long, &text, &[0, 0]]),
+        // A block with its size.
+        of(&[
+            &[0],
+            &[2],
+            &long,
+            &[0],
+            &[1, 16],
+            &a[..2],
+            &[2, 2, b'2'],
+            &a[2..],
+            &[0],
+        ]),
+        of(&[
+            &[2],
+            &a,
+            &[0],
+            &[2],
+            &text,
+            &[0],
+            &[2],
+            &n[..2],
+            &[2, 4, b'[', b']', 0, 0],
+        ]),
+    ]
+}
