@@ -95,8 +95,6 @@ class WitnessStats:
     """Since MongoDB last answered."""
     scrub_same: int = 0
     """Entries found as the store has them."""
-    scrub_incomparable: int = 0
-    """Neither entry nor document has a version."""
     scrub_suspected: int = 0
     """Entries that differ; to be looked at again."""
     scrub_cleared: int = 0

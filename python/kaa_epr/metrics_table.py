@@ -283,13 +283,12 @@ TABLE: Final = (
         "outcome",
         {
             "same": "scrub_same",
-            "incomparable": "scrub_incomparable",
             "suspected": "scrub_suspected",
             "cleared": "scrub_cleared",
             "proven": "scrub_proven",
         },
-        "Cached entries compared with the store: equal, without versions to compare, different (and looked "
-        "at again); of the latter, gone or right by then, or proven stale and dropped.",
+        "Cached entries compared with the store: equal, different (and looked at again); of the latter, gone "
+        "or right by then, or proven stale and dropped.",
         "witness",
     ),
 )

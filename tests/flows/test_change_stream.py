@@ -252,22 +252,7 @@ async def test_a_mongod_alone_has_no_change_streams(driver: Any, tmp_path: Path)
         store = open_store(mongo, StoreSettings())
         with pytest.raises(ChangeStreamUnsupported, match="make mongod a replica set"):
             await store.watch(None, TIME_LIMIT)
-        assert await store.versions(["e"], TIME_LIMIT) == {}
+        assert await store.load(["e"], TIME_LIMIT) == []
         await store.close()
     finally:
         server.stop()
-
-
-async def test_versions_of_what_exists(store: Store, client: MongoClient[dict[str, Any]]) -> None:
-    documents: list[dict[str, Any]] = [
-        {"_id": "int64", "version": Int64(7)},
-        {"_id": "none"},
-        {"_id": "text", "version": "7"},
-        {"_id": "boolean", "version": True},
-        {"_id": "gone", "version": 3, "deleted_at": 1},
-        {"_id": "alive", "version": 3, "deleted_at": None},
-    ]
-    client.epr.endpoints.insert_many(documents)
-    ids = [document["_id"] for document in documents]
-    found = await store.versions([*map(str, ids), "nobody"], TIME_LIMIT)
-    assert found == {"int64": 7, "none": None, "text": None, "boolean": None, "alive": 3}

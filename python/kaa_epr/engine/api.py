@@ -204,6 +204,17 @@ class Engine(Protocol):
     def cached(self, ids: Sequence[str]) -> list[tuple[str, int | None]]:
         """Which of ``ids`` are cached, with their versions; none while nothing may be served."""
 
+    def fingerprints(self, ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Which of ``ids`` are cached, with a hash of all that answers are made of; none while nothing may be
+        served. Hashes of one engine compare with each other only.
+        """
+
+    def fingerprints_of(self, batches: Sequence[bytes]) -> list[tuple[str, int | None, int]]:
+        """The endpoints in loaded documents: versions, and the fingerprints that they would have if cached.
+
+        Tombstones, and documents that are unusable, are left out.
+        """
+
     def pending(self) -> int:
         """Gets waiting for loads."""
 

@@ -93,9 +93,6 @@ class Store(Protocol):
         without change streams, else as ``load`` does.
         """
 
-    async def versions(self, ids: Sequence[str], time_limit: float) -> dict[str, int | None]:
-        """Versions of the endpoints that exist (None: it has no integer for one); read as ``load`` does."""
-
     async def close(self) -> None:
         """Closes all connections; unfinished operations fail."""
 

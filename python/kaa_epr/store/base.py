@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-import bson
 from pymongo import IndexModel
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 from pymongo.read_concern import ReadConcern
@@ -15,7 +14,7 @@ from pymongo.read_concern import ReadConcern
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.store.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome
-from kaa_epr.store.change_stream import LENIENT, ChangeStreams, version_of
+from kaa_epr.store.change_stream import ChangeStreams
 from kaa_epr.store.client import MAJORITY
 from kaa_epr.store.endpoints import EndpointQueries
 from kaa_epr.store.errors import ForeignCollection
@@ -44,15 +43,6 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
     async def ping(self, time_limit: float) -> None:
         """Proves that loads work."""
         await self._bounded(self._find([_NO_ENDPOINT], self._mapped, time_limit), "probe", time_limit)
-
-    async def versions(self, ids: Sequence[str], time_limit: float) -> dict[str, int | None]:
-        """The versions of those that exist and are no tombstones."""
-        f = self.fields
-        projection = {f.id: 1, f.version: 1, f.deleted_at: 1} | ({} if f.id == "_id" else {"_id": 0})
-        batches = await self._bounded(self._find(ids, projection, time_limit), "compare", time_limit)
-        found = (document for batch in batches for document in bson.decode_all(batch, LENIENT))
-        alive = (document for document in found if document.get(f.deleted_at) is None)
-        return {document[f.id]: version_of(document.get(f.version)) for document in alive}
 
     async def _find(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -35,14 +35,20 @@ class Finding(Enum):
 
     SAME = auto()
     DIFFERENT = auto()
-    INCOMPARABLE = auto()
-    """Neither has a version."""
+
+
+class Stored(NamedTuple):
+    """An endpoint as the store has it."""
+
+    version: int | None
+    fingerprint: int
+    """What that of its entry should be."""
 
 
 class Suspect(NamedTuple):
     """An entry that differed."""
 
-    version: int | None
+    fingerprint: int
     """As it was cached."""
     due_ms: int
     """When to look again."""
@@ -94,55 +100,53 @@ class Scrubber:
     async def scrub(self) -> None:
         """One round: one question to the store, for new entries and suspects whose time has come."""
         now_ms = clock.mono_ms()
-        due = {id_: each.version for id_, each in self._suspects.items() if each.due_ms <= now_ms}
+        due = {id_: each.fingerprint for id_, each in self._suspects.items() if each.due_ms <= now_ms}
         room = min(self._per_round, MAX_SUSPECTS - len(self._suspects))
         drawn = self._engine.sample(room, random.getrandbits(64)) if room > 0 else []
-        fresh = {id_: version for id_, version in drawn if id_ not in self._suspects}
-        ids = [*due, *fresh]
+        fresh = self._engine.fingerprints([id_ for id_, _ in drawn if id_ not in self._suspects])
+        ids = [*due, *(id_ for id_, _ in fresh)]
         if not ids:
             return
-        stored = await self._store.versions(ids, self._time_limit)
+        batches = await self._store.load(ids, self._time_limit)
+        found = self._engine.fingerprints_of(batches)
+        stored = {id_: Stored(version, fingerprint) for id_, version, fingerprint in found}
         # As they are now: what changed since it was drawn is no finding.
-        cached = dict(self._engine.cached(ids))
-        for id_ in due:
-            self._judge(id_, self._suspects.pop(id_).version, cached, stored)
-        for id_, version in fresh.items():
-            if id_ in cached and cached[id_] == version:
-                self._look(id_, version, stored)
+        cached = dict(self._engine.fingerprints(ids))
+        for id_, fingerprint in due.items():
+            del self._suspects[id_]
+            self._judge(id_, fingerprint, cached.get(id_), stored.get(id_))
+        for id_, fingerprint in fresh:
+            if cached.get(id_) == fingerprint:
+                self._look(id_, fingerprint, stored.get(id_))
 
-    def _look(self, id_: str, version: int | None, stored: Mapping[str, int | None]) -> None:
-        finding = compared(id_, version, stored)
+    def _look(self, id_: str, fingerprint: int, stored: Stored | None) -> None:
+        finding = compared(fingerprint, stored)
         self.found[finding] += 1
         if finding is Finding.DIFFERENT:
-            self._suspects[id_] = Suspect(version, clock.mono_ms() + self._event_ms)
+            self._suspects[id_] = Suspect(fingerprint, clock.mono_ms() + self._event_ms)
 
-    def _judge(
-        self,
-        id_: str,
-        version: int | None,
-        cached: Mapping[str, int | None],
-        stored: Mapping[str, int | None],
-    ) -> None:
-        still_there = id_ in cached and cached[id_] == version
-        if not still_there or compared(id_, version, stored) is not Finding.DIFFERENT:
+    def _judge(self, id_: str, fingerprint: int, now: int | None, stored: Stored | None) -> None:
+        """``now``: the fingerprint that is cached now, None for no entry."""
+        if now != fingerprint or compared(fingerprint, stored) is not Finding.DIFFERENT:
             self.cleared += 1
             return
         self.proven += 1
-        newer = stored.get(id_)
-        if newer is not None and version is not None and newer < version:
-            newer = None  # somebody set the version back: no floor may keep it from being loaded
+        ((_, version),) = self._engine.cached([id_])
+        newer = None if stored is None else stored.version
+        if newer is not None and version is not None and newer <= version:
+            # Changed without a version, or somebody set that back: no floor may keep it from being loaded.
+            newer = None
         self._engine.invalidate(id_, newer, Evidence.PROOF, mono_ms=clock.mono_ms())
         self._proofs.warning(
             _log,
             "a cached endpoint was stale and no event had come",
             endpoint_id=id_,
             cached_version=version,
-            stored_version=stored.get(id_),
+            stored_version=None if stored is None else stored.version,
         )
 
 
-def compared(id_: str, version: int | None, stored: Mapping[str, int | None]) -> Finding:
-    """Compares a cached ``version`` with the store's; one that is not there was deleted."""
-    if id_ not in stored or stored[id_] != version:
-        return Finding.DIFFERENT
-    return Finding.INCOMPARABLE if version is None else Finding.SAME
+def compared(fingerprint: int, stored: Stored | None) -> Finding:
+    """Compares what is cached with the store's; what is not there was deleted, or is unusable now."""
+    same = stored is not None and stored.fingerprint == fingerprint
+    return Finding.SAME if same else Finding.DIFFERENT

@@ -64,7 +64,6 @@ class Witness:
         if (scrubber := self.scrubber) is not None:
             counts |= {
                 "scrub_same": scrubber.found[Finding.SAME],
-                "scrub_incomparable": scrubber.found[Finding.INCOMPARABLE],
                 "scrub_suspected": scrubber.found[Finding.DIFFERENT],
                 "scrub_cleared": scrubber.cleared,
                 "scrub_proven": scrubber.proven,

@@ -26,8 +26,10 @@ pub use stored::{FieldMapping, Stored, from_bson, id_of};
 pub(crate) use index::{Fields, key_text, starts_with_key, tag};
 
 use crate::error::DocumentError;
+use foldhash::quality::FixedState;
 use index::{NARROW_BYTES, NARROW_MAX, WIDE_BYTES, number, put_number};
 use std::fmt;
+use std::hash::BuildHasher;
 use std::ops::Range;
 
 const WIDE: u8 = 1;
@@ -166,6 +168,12 @@ impl Entry {
     #[must_use]
     pub fn version(&self) -> Option<i64> {
         self.etag()?.trim_matches('"').parse().ok()
+    }
+
+    /// A hash of all that answers are made of.
+    #[must_use]
+    pub fn fingerprint(&self, seed: u64) -> u64 {
+        FixedState::with_seed(seed).hash_one(&self.text)
     }
 
     /// Bytes on the heap, with an estimate of what the allocation itself costs.

@@ -208,6 +208,17 @@ impl Responder {
         self.core.cached(ids)
     }
 
+    /// Rule 11: which of `ids` are cached and may be served, with a hash of all that answers are made of.
+    pub fn fingerprints(&self, ids: Vec<String>) -> Vec<(String, u64)> {
+        self.core.fingerprints(ids)
+    }
+
+    /// Rule 11: the endpoints of loaded documents, with their versions and the fingerprints that they would have
+    /// if they were cached.
+    pub fn fingerprints_of(&self, batches: &[&[u8]]) -> Vec<(String, Option<i64>, u64)> {
+        self.core.fingerprints_of(batches)
+    }
+
     /// Breaks one rule.
     #[cfg(feature = "bug-switches")]
     pub fn break_rule(&mut self, bug: crate::bugs::Bug) {

@@ -198,6 +198,15 @@ impl Engine {
         self.responder.cached(ids)
     }
 
+    fn fingerprints(&self, ids: Vec<String>) -> Vec<(String, u64)> {
+        self.responder.fingerprints(ids)
+    }
+
+    fn fingerprints_of(&self, batches: Vec<Bound<'_, PyBytes>>) -> Vec<(String, Option<i64>, u64)> {
+        let batches: Vec<&[u8]> = batches.iter().map(|batch| batch.as_bytes()).collect();
+        self.responder.fingerprints_of(&batches)
+    }
+
     fn pending(&self) -> usize {
         self.responder.pending()
     }

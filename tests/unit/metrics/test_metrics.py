@@ -36,7 +36,7 @@ def _metrics(statistics: Stats | None = None) -> Metrics:
         engine=lambda: given,
         link=lambda: LinkStats(True, True, True, 2, 1, 300, 40, 8, 9),
         store=lambda: StoreStats(True, 5, 6, 7),
-        witness=lambda: WitnessStats(False, False, True, *range(11, 21)),
+        witness=lambda: WitnessStats(False, False, True, *range(11, 20)),
         worker=4,
     )
 

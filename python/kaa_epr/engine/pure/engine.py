@@ -178,6 +178,14 @@ class PureEngine:
         """Which of ``ids`` are cached and may be served, with their versions."""
         return self._pipeline.cached(ids)
 
+    def fingerprints(self, ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Which of ``ids`` are cached and may be served, with a hash of all that answers are made of."""
+        return self._pipeline.fingerprints(ids)
+
+    def fingerprints_of(self, batches: Sequence[bytes]) -> list[tuple[str, int | None, int]]:
+        """The endpoints in loaded documents, with their versions and fingerprints."""
+        return self._pipeline.fingerprints_of(batches)
+
     def pending(self) -> int:
         """Gets waiting for loads."""
         return self._pipeline.park.waiters

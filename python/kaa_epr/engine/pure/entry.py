@@ -55,6 +55,11 @@ class Entry:
         return ENTRY_BYTES + texts + 3 * len(self.json) + FIELD_BYTES * len(self.fields)
 
     @property
+    def fingerprint(self) -> int:
+        """A hash of all that answers are made of."""
+        return hash((self.endpoint_id, self.json, self.app_version, self.version))
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The metadata keys, in stored order."""
         return tuple(self.fields)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from kaa_epr.engine.api import Evidence, Kind
@@ -10,7 +11,7 @@ from kaa_epr.engine.pure.answers import BUG, NOT_FOUND, STORE, UNUSABLE, Failure
 from kaa_epr.engine.pure.bson_check import DocumentError
 from kaa_epr.engine.pure.checked import DecodeError
 from kaa_epr.engine.pure.codec import decode_event
-from kaa_epr.engine.pure.entry import Tombstone, from_bson
+from kaa_epr.engine.pure.entry import Entry, Tombstone, from_bson, id_of, split
 from kaa_epr.engine.pure.floors import Found
 from kaa_epr.engine.pure.frames import BASE, LEAVING, SEQ, VERSION, WRITER, header
 from kaa_epr.engine.pure.gather import Part
@@ -81,6 +82,26 @@ class Pipeline(Serving):
             return []
         entries = ((endpoint_id, self.cache.peek(endpoint_id)) for endpoint_id in ids)
         return [(endpoint_id, entry.version) for endpoint_id, entry in entries if entry is not None]
+
+    def fingerprints(self, ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Rule 11: which of ``ids`` are cached and may be served, with their fingerprints."""
+        if not self.coherence.may_serve:
+            return []
+        entries = ((endpoint_id, self.cache.peek(endpoint_id)) for endpoint_id in ids)
+        return [(endpoint_id, entry.fingerprint) for endpoint_id, entry in entries if entry is not None]
+
+    def fingerprints_of(self, batches: Sequence[bytes]) -> list[tuple[str, int | None, int]]:
+        """Rule 11: the endpoints of loaded documents; what is no endpoint, or unusable, is left out."""
+        found = []
+        for document in (each for batch in batches for each in _undamaged(batch)):
+            endpoint_id = id_of(document, self._config.mapping)
+            try:
+                entry = from_bson(document, endpoint_id or "", self._config.mapping)
+            except DocumentError:
+                continue
+            if isinstance(entry, Entry) and endpoint_id is not None:
+                found.append((endpoint_id, entry.version, entry.fingerprint))
+        return found
 
     def land(
         self, endpoint_id: str, landing: Landing[Waiter | Part], document: bytes | None, now: Now
@@ -200,3 +221,9 @@ class Pipeline(Serving):
         """An event, or what a load found, takes the place of whatever was known before."""
         self.cache.remove(endpoint_id)
         self.unknown.remove(endpoint_id)
+
+
+def _undamaged(batch: bytes) -> Iterator[bytes]:
+    """The documents of a batch up to the first whose length is impossible: behind it none can be told apart."""
+    with suppress(DocumentError):
+        yield from split(batch)

@@ -4,7 +4,7 @@ use super::Now;
 use super::core::Core;
 use crate::bugs::Bug;
 use crate::coherence::{Numbered, Signal};
-use crate::entry::{Amendment, Entry, amended};
+use crate::entry::{Amendment, Entry, Stored, amended, documents, from_bson};
 use crate::events::{self, EventKind};
 use crate::frame::{HeaderName, Message, header};
 use crate::limits::MAX_SAMPLE;
@@ -168,6 +168,39 @@ impl Core {
         let version = |id: &str| self.cache.peek(id, epoch).map(Entry::version);
         ids.into_iter()
             .filter_map(|id| version(&id).map(|version| (id, version)))
+            .collect()
+    }
+
+    /// Rule 11: which of `ids` are cached and may be served, with their fingerprints.
+    pub(super) fn fingerprints(&self, ids: Vec<String>) -> Vec<(String, u64)> {
+        if !self.coherence.may_serve() {
+            return Vec::new();
+        }
+        let epoch = self.coherence.epoch();
+        let print = |id: &str| {
+            self.cache
+                .peek(id, epoch)
+                .map(|entry| entry.fingerprint(self.config.seed))
+        };
+        ids.into_iter()
+            .filter_map(|id| print(&id).map(|print| (id, print)))
+            .collect()
+    }
+
+    /// Rule 11: the endpoints of loaded documents with their versions, and the fingerprints that they would have if
+    /// they were cached. What is no endpoint, or unusable, is left out.
+    pub(super) fn fingerprints_of(&self, batches: &[&[u8]]) -> Vec<(String, Option<i64>, u64)> {
+        let documents = batches.iter().flat_map(|batch| documents(batch));
+        let entry = |document: &[u8]| match from_bson(document, &self.config.mapping) {
+            Ok(Stored::Endpoint(entry)) => Some(entry),
+            Ok(Stored::Tombstone { .. }) | Err(_) => None,
+        };
+        documents
+            .filter_map(|document| entry(document.ok()?))
+            .map(|entry| {
+                let print = entry.fingerprint(self.config.seed);
+                (entry.id().to_owned(), entry.version(), print)
+            })
             .collect()
     }
 
