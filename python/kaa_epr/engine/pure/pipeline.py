@@ -224,6 +224,6 @@ class Pipeline(Serving):
 
 
 def _undamaged(batch: bytes) -> Iterator[bytes]:
-    """The documents of a batch up to the first whose length is impossible: behind it none can be told apart."""
+    """The documents of a batch up to the first whose length is impossible: behind it they have no bounds."""
     with suppress(DocumentError):
         yield from split(batch)
