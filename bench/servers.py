@@ -19,6 +19,8 @@ from kaa_epr.embedded import MongoServer, NatsServer
 
 DATABASE: Final = "bench"
 BATCH: Final = 2_000
+MONGO_CACHE_GB: Final = 4
+"""Room for all endpoints and for what is written, as where MongoDB has its default, half of the memory."""
 CHANGES: Final = ROOT / "bench" / "changes.py"
 
 
@@ -28,6 +30,7 @@ class Servers:
     def __init__(self, directory: Path) -> None:
         self.nats = NatsServer(directory / "nats")
         self.mongo = MongoServer(directory / "mongo")
+        self.mongo.cache_gb = MONGO_CACHE_GB
         self.pids: dict[str, int] = {}
 
     def __enter__(self) -> Self:

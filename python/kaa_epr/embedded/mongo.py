@@ -71,6 +71,8 @@ class MongoServer(EmbeddedServer):
         self.auth = auth
         self.tls = tls
         self.options = tuple(options)
+        self.cache_gb: float = CACHE_GB
+        """Of WiredTiger; to be set before it starts."""
         self._program = binaries.find(binaries.MONGOD, directory / "bin", binary)
         self._data = directory / "db"
         self._port_file = directory / "port"
@@ -149,7 +151,7 @@ class MongoServer(EmbeddedServer):
 
     def _plain_arguments(self) -> list[str]:
         arguments = ["--dbpath", str(self._data), "--bind_ip", HOST, "--port", str(self.port), "--quiet"]
-        arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", str(CACHE_GB)]
+        arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", str(self.cache_gb)]
         return [*arguments, "--setParameter", "diagnosticDataCollectionEnabled=false"]
 
     def _arguments(self) -> list[str]:
