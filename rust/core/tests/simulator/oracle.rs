@@ -17,6 +17,8 @@ struct Part {
     floor: i64,
     /// What an old primary had, if its load may have read from one; else more than there is.
     view: i64,
+    /// Whether later answers may not tell of less.
+    binds: bool,
 }
 
 /// A request that waits.
@@ -81,6 +83,7 @@ impl Oracle {
                 endpoint,
                 floor,
                 view,
+                binds: true,
             }
         });
         let asked = Asked {
@@ -102,7 +105,12 @@ impl Oracle {
     pub fn answered(&mut self, reply: &str, versions: &[(usize, i64)]) -> Result<(), String> {
         let asked = self.waiting.remove(reply).expect("was looked up");
         for (place, version) in versions {
-            let Part { endpoint, floor, .. } = asked.parts[*place];
+            let Part {
+                endpoint,
+                floor,
+                binds,
+                ..
+            } = asked.parts[*place];
             if *version < floor {
                 return Err(format!(
                     "{reply} for endpoint {endpoint} was answered with version {version}, not {floor} or more"
@@ -115,7 +123,9 @@ impl Oracle {
                     "{reply} was answered with {version} after {given} had been given"
                 ));
             }
-            *given = (*given).max(*version);
+            if binds {
+                *given = (*given).max(*version);
+            }
         }
         Ok(())
     }
@@ -136,9 +146,13 @@ impl Oracle {
             let before = std::mem::take(&mut self.told[endpoint]);
             self.require(endpoint, before);
             self.given[endpoint] = self.given[endpoint].min(view.unwrap_or(i64::MAX));
-            let parts = self.waiting.values_mut().flat_map(|asked| &mut asked.parts);
-            for part in parts.filter(|part| part.endpoint == endpoint) {
-                part.floor = part.floor.min(part.view).min(view.unwrap_or(i64::MAX));
+            for asked in self.waiting.values_mut() {
+                let gathers = asked.what == asking::Asked::AppVersions;
+                for part in asked.parts.iter_mut().filter(|part| part.endpoint == endpoint) {
+                    part.floor = part.floor.min(part.view).min(view.unwrap_or(i64::MAX));
+                    // It may hold what was cached before.
+                    part.binds &= !gathers;
+                }
             }
         } else {
             self.told[endpoint] = self.told[endpoint].max(version);
