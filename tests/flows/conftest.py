@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any, get_args
 
+import httpx
 import pytest
 from nats.aio.client import Client as NatsClient
 from pymongo import MongoClient
@@ -12,11 +14,19 @@ from pymongo import MongoClient
 from kaa_epr.client import EpmmpClient
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
+from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.service import Service
 from kaa_epr.store import open_store
 from kaa_epr.store.register_api import RegisterStore
 from tests.flows.client_repository import SOON, Repository
-from tests.flows.register_support import Listener, connected
+from tests.flows.register_support import (
+    EpmmpCaller,
+    Listener,
+    connected,
+    register_settings,
+    rest_client,
+)
 
 
 # --- MongoDB
@@ -64,6 +74,12 @@ async def listener(nc: NatsClient, instance_name: str) -> Listener:
 
 
 @pytest.fixture
+def caller(nc: NatsClient, instance_name: str) -> EpmmpCaller:
+    """Asks ``instance_name``."""
+    return EpmmpCaller(nc, instance_name)
+
+
+@pytest.fixture
 async def repository(nc: NatsClient, instance_name: str) -> Repository:
     """Answers what ``client`` asks as a test tells it to."""
     made = Repository(nc, instance_name)
@@ -78,3 +94,19 @@ async def client(nats_server: NatsServer, instance_name: str) -> AsyncIterator[E
         servers=nats_server.url, repository=instance_name, timeout=20, attempts=3, options=SOON
     ) as made:
         yield made
+
+
+# --- a service with the register on
+@pytest.fixture
+def settings_here(
+    nats_server: NatsServer, mongod: MongoServer, instance_name: str, mongo_database: str
+) -> Callable[..., Settings]:
+    """``register_settings`` with the session's servers and the test's own names."""
+    return partial(register_settings, nats_server.url, mongod.uri, instance_name, mongo_database)
+
+
+@pytest.fixture
+async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """The REST interface of the ``service`` that a file of tests has."""
+    async with rest_client(service) as client:
+        yield client

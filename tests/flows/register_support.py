@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import fastavro
+import httpx
 import nats
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
@@ -20,6 +21,7 @@ from kaa_epr.config.settings import Settings
 from kaa_epr.events import subjects
 from kaa_epr.events.decode import decode_message
 from kaa_epr.service import Service
+from tests.support.http_client import plain_client
 
 EPMMP = "epmmp/0019-endpoint-metadata-"
 KINDS = {
@@ -49,6 +51,12 @@ def register_settings(nats_url: str, mongo_uri: str, instance: str, database: st
             **groups,
         }
     )
+
+
+def rest_client(service: Service, seconds: float = 30.0) -> httpx.AsyncClient:
+    """A client of the register's REST interface."""
+    assert service.register is not None
+    return plain_client(f"{service.register.url}/api/v1", seconds)
 
 
 @asynccontextmanager

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 from bson import Int64
-from nats.aio.client import Client as NatsClient
 
 from kaa_epr.client import EpmmpClient
-from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.config.settings import Settings
 from kaa_epr.service import Service
-from tests.flows.register_support import EpmmpCaller, Listener, register_settings, serving
-from tests.support.http_client import plain_client
+from tests.flows.register_support import EpmmpCaller, Listener, serving
 
 STORED: dict[str, Any] = {"a": 1, "when": {"$date": 5}, "n": None}
 URL = "/endpoints/e-1/metadata"
@@ -30,10 +28,7 @@ def apply_events() -> bool:
 @pytest.fixture(params=["rust", "pure"])
 async def service(
     request: pytest.FixtureRequest,
-    nats_server: NatsServer,
-    mongod: MongoServer,
-    mongo_database: str,
-    instance_name: str,
+    settings_here: Callable[..., Settings],
     collection: Any,
     apply_events: bool,
 ) -> AsyncIterator[Service]:
@@ -41,29 +36,9 @@ async def service(
     names = {"application": "app", "application_version": "app-v1"}
     collection.insert_one({"_id": "e-1", **names, "version": Int64(7), "metadata": metadata})
     collection.insert_one({"_id": "unnumbered", **names, "metadata": metadata})
-    settings = register_settings(
-        nats_server.url,
-        mongod.uri,
-        instance_name,
-        mongo_database,
-        engine=request.param,
-        invalidation={"apply_events": apply_events},
-    )
+    settings = settings_here(engine=request.param, invalidation={"apply_events": apply_events})
     async with serving(settings) as running:
         yield running
-
-
-@pytest.fixture
-async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    assert service.register is not None
-    assert service.register.url is not None
-    async with plain_client(f"{service.register.url}/api/v1", 30) as made:
-        yield made
-
-
-@pytest.fixture
-def caller(nc: NatsClient, instance_name: str) -> EpmmpCaller:
-    return EpmmpCaller(nc, instance_name)
 
 
 def counted(service: Service) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from kaa_epr.config.problems import ConfigError
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.store.indexes import ensure_indexes
 from kaa_epr.store.register_api import RegisterStore
-from tests.flows.register_support import register_settings, serving
-from tests.support.http_client import plain_client
+from tests.flows.register_support import register_settings, rest_client, serving
 from tests.support.waiting import until
 
 DAY = 86_400.0
@@ -71,7 +70,7 @@ async def test_the_register_forgets_in_time_and_begins_anew(
     async with serving(settings) as service:
         assert service.register is not None
         await until(lambda: service.register is not None and service.register.purge.purged)
-        async with plain_client(f"{service.register.url}/api/v1") as http:
+        async with rest_client(service, 5) as http:
             versions = []
             for endpoint_id in ("old", "young"):
                 body = {"endpointId": endpoint_id, "appVersion": {"name": "app-v1"}}

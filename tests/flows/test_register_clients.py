@@ -12,8 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
-from tests.flows.register_support import EpmmpCaller, connected, register_settings, serving
-from tests.support.http_client import plain_client
+from tests.flows.register_support import EpmmpCaller, connected, register_settings, rest_client, serving
 
 LIMITS = {"request_timeout": 0.3, "max_connections": 4, "max_body_bytes": 2048}
 POST = b"POST /api/v1/endpoints HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -99,7 +98,7 @@ async def test_metrics_tell_of_the_register(
 ) -> None:
     assert service.register is not None
     body = {"endpointId": "e", "appVersion": {"name": "a-v1"}, "metadata": {"k": 1}}
-    async with plain_client(f"{service.register.url}/api/v1") as http:
+    async with rest_client(service, 5) as http:
         await http.post("/endpoints", json=body)
         await http.post("/endpoints", json=body)
         await http.put("/endpoints/e/metadata/k", json=2)

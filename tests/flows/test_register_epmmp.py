@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from bson import Int64
-from nats.aio.client import Client as NatsClient
 from pymongo import MongoClient
 
 from kaa_epr.client import EpmmpClient
+from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
-from tests.flows.register_support import EpmmpCaller, Listener, register_settings, serving
+from tests.flows.register_support import EpmmpCaller, Listener, serving
 
 
 def endpoint(endpoint_id: str, **metadata: Any) -> dict[str, Any]:
@@ -30,21 +30,9 @@ def endpoint(endpoint_id: str, **metadata: Any) -> dict[str, Any]:
 
 @pytest.fixture(params=["motor", "pymongo"])
 async def service(
-    request: pytest.FixtureRequest,
-    nats_server: NatsServer,
-    mongod: MongoServer,
-    mongo_database: str,
-    instance_name: str,
-    endpoints: Any,
+    request: pytest.FixtureRequest, settings_here: Callable[..., Settings], endpoints: Any
 ) -> AsyncIterator[Service]:
-    settings = register_settings(
-        nats_server.url,
-        mongod.uri,
-        instance_name,
-        mongo_database,
-        mongo={"driver": request.param},
-        register={"restricted_keys": {"app": ["lock"]}},
-    )
+    settings = settings_here(mongo={"driver": request.param}, register={"restricted_keys": {"app": ["lock"]}})
     async with serving(settings) as running:
         yield running
 
@@ -55,11 +43,6 @@ def endpoints(mongod: MongoServer, mongo_database: str) -> Any:
         collection = client[mongo_database]["endpoints"]
         collection.insert_many([endpoint("e-1", a=1, b="x"), endpoint("e-2", a=1)])
         yield collection
-
-
-@pytest.fixture
-def caller(nc: NatsClient, instance_name: str) -> EpmmpCaller:
-    return EpmmpCaller(nc, instance_name)
 
 
 async def test_a_key_update_is_stored_told_and_read_back(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from bson import Binary, Int64
 
@@ -18,23 +18,15 @@ from kaa_epr.service import Service
 from kaa_epr.store import indexes
 from kaa_epr.store.errors import ForeignCollection
 from kaa_epr.store.indexes import IndexConflict
-from tests.flows.register_support import Listener, register_settings, serving
-from tests.support.http_client import plain_client
+from tests.flows.register_support import Listener, register_settings, rest_client, serving
 
 pytestmark = pytest.mark.faults
 QUICK = {"claim_expiry": 1, "store_timeout": 0.5}
 
 
 @pytest.fixture
-def settings(
-    nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str
-) -> Settings:
-    return register_settings(nats_server.url, mongod.uri, instance_name, mongo_database, register=QUICK)
-
-
-def client_of(service: Service) -> httpx.AsyncClient:
-    assert service.register is not None
-    return plain_client(f"{service.register.url}/api/v1", 30)
+def settings(settings_here: Callable[..., Settings]) -> Settings:
+    return settings_here(register=QUICK)
 
 
 def left_behind(endpoint_id: str, claimed_at: datetime) -> dict[str, Any]:
@@ -65,7 +57,7 @@ async def test_what_a_dead_replica_left_is_published_before_anything_follows(
     settings: Settings, collection: Any, listener: Listener
 ) -> None:
     collection.insert_one(left_behind("e", datetime.now(UTC) - timedelta(hours=1)))
-    async with serving(settings) as service, client_of(service) as http:
+    async with serving(settings) as service, rest_client(service) as http:
         assert (await http.put("/endpoints/e/metadata/b", json=2)).headers["etag"] == '"5"'
         heard = await listener.settle()
     assert [(event.version, event.fields["correlationId"] == "lost") for event in heard] == [
@@ -80,7 +72,7 @@ async def test_a_living_claim_is_waited_for_and_then_refused(
 ) -> None:
     # The claim is in the future of MongoDB's clock, so it does not expire here.
     collection.insert_one(left_behind("e", datetime.now(UTC) + timedelta(hours=1)))
-    async with serving(settings) as service, client_of(service) as http:
+    async with serving(settings) as service, rest_client(service) as http:
         answer = await http.put("/endpoints/e/metadata/b", json=2)
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
@@ -95,7 +87,7 @@ async def test_without_nats_nothing_is_stored_and_with_it_again_all_works(
     server = start_nats(tmp_path)
     settings = register_settings(server.url, mongod.uri, instance_name, mongo_database, register=QUICK)
     try:
-        async with serving(settings) as service, client_of(service) as http:
+        async with serving(settings) as service, rest_client(service) as http:
             assert service.register is not None
             register = service.register
 
@@ -132,7 +124,7 @@ async def test_without_mongo_writes_are_refused(
     settings = register_settings(
         nats_server.url, "mongodb://127.0.0.1:9", instance_name, "x", register=QUICK, store={"timeout": 0.2}
     )
-    async with serving(settings) as service, client_of(service) as http:
+    async with serving(settings) as service, rest_client(service) as http:
         for answer in (
             await http.get("/endpoints/e"),
             await http.put("/endpoints/e/metadata/a", json=1),
@@ -190,7 +182,7 @@ async def test_a_batch_task_is_taken_up_where_a_dead_replica_left_it(
         }
     )
     query = {"appName": "app", "taskId": "task-1"}
-    async with serving(settings) as service, client_of(service) as http, asyncio.timeout(30):
+    async with serving(settings) as service, rest_client(service) as http, asyncio.timeout(30):
         await listener.wait_for(8)
         while not (status := (await http.get("/endpoints/batch/status", params=query)).json())["finished"]:
             pass

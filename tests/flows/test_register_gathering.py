@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -16,10 +16,11 @@ from kaa_epr.changes import clearing, pipeline
 from kaa_epr.changes.commands import PutKeys
 from kaa_epr.changes.pipeline import ENOUGH
 from kaa_epr.changes.planning import Outcome
-from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.config.settings import Settings
+from kaa_epr.embedded import MongoServer
 from kaa_epr.register import Register
 from kaa_epr.service import Service
-from tests.flows.register_support import register_settings, serving
+from tests.flows.register_support import serving
 from tests.support.store_commands import COMMANDS
 from tests.support.waiting import until
 
@@ -34,11 +35,7 @@ def admin(mongod: MongoServer) -> Iterator[MongoClient[dict[str, Any]]]:
 
 @pytest.fixture
 async def service(
-    admin: MongoClient[dict[str, Any]],
-    nats_server: NatsServer,
-    mongod: MongoServer,
-    mongo_database: str,
-    instance_name: str,
+    admin: MongoClient[dict[str, Any]], mongo_database: str, settings_here: Callable[..., Settings]
 ) -> AsyncIterator[Service]:
     admin[mongo_database].endpoints.insert_many(
         [
@@ -46,8 +43,7 @@ async def service(
             for n in range(ENOUGH + 2)
         ]
     )
-    settings = register_settings(nats_server.url, mongod.uri, instance_name, mongo_database)
-    async with serving(settings) as service:
+    async with serving(settings_here()) as service:
         COMMANDS.watch(mongo_database)
         yield service
 
@@ -202,15 +198,15 @@ async def test_a_batch_lets_others_have_the_loop(
     monkeypatch.setattr(slices, "SECONDS", seconds)
     count = 0
     at: dict[str, int] = {}
-
-    async def others() -> None:
-        nonlocal count
-        while True:
-            await asyncio.sleep(0)
-            count += 1
-
     monkeypatch.setattr(register.parts, "on_stage", lambda stage: at.setdefault(stage, count))
-    counting = asyncio.create_task(others())
-    await asyncio.gather(*(put(register, f"e{n}") for n in range(ENOUGH)))
-    counting.cancel()
+    answered = asyncio.gather(*(put(register, f"e{n}") for n in range(ENOUGH)))
+
+    def others() -> None:
+        nonlocal count
+        count += 1
+        if not answered.done():
+            asyncio.get_running_loop().call_soon(others)
+
+    others()
+    await answered
     assert at["planned"] - at["read"] == turns

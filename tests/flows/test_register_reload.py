@@ -11,8 +11,7 @@ from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
-from tests.flows.register_support import EpmmpCaller, Listener, register_settings, serving
-from tests.support.http_client import plain_client
+from tests.flows.register_support import EpmmpCaller, Listener, register_settings, rest_client, serving
 from tests.wire.harness import Store
 
 WRITERS = 8
@@ -54,7 +53,7 @@ async def test_a_reload_under_load_answers_every_write_and_tells_of_it_once(
         assert service.register is not None
         assert service.register.url is not None
         written = 0
-        async with plain_client(f"{service.register.url}/api/v1") as http:
+        async with rest_client(service, 5) as http:
             while not done.is_set():
                 written += 1
                 answer = await http.put(f"/endpoints/{endpoint_id}/metadata/n", json=written)

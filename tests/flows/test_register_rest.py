@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 from bson import Int64
 
-from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.config.settings import Settings
 from kaa_epr.service import Service
-from tests.flows.register_support import Heard, Listener, register_settings, serving
+from tests.flows.register_support import Heard, Listener, serving
 from tests.support.http_client import plain_client
 
 API = "/api/v1"
@@ -23,30 +23,14 @@ VERSION = {"name": "app-v1"}
 
 @pytest.fixture(params=["motor", "pymongo"])
 async def service(
-    request: pytest.FixtureRequest,
-    nats_server: NatsServer,
-    mongod: MongoServer,
-    mongo_database: str,
-    instance_name: str,
+    request: pytest.FixtureRequest, settings_here: Callable[..., Settings]
 ) -> AsyncIterator[Service]:
-    settings = register_settings(
-        nats_server.url,
-        mongod.uri,
-        instance_name,
-        mongo_database,
+    settings = settings_here(
         mongo={"driver": request.param},
         register={"restricted_keys": {"app": ["lock"]}, "rest": {"max_body_bytes": 700_000}},
     )
     async with serving(settings) as running:
         yield running
-
-
-@pytest.fixture
-async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    assert service.register is not None
-    assert service.register.url is not None
-    async with plain_client(service.register.url + API, 30) as client:
-        yield client
 
 
 async def register(http: httpx.AsyncClient, endpoint_id: str = "e-1", **metadata: Any) -> httpx.Response:

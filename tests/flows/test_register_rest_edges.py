@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from kaa_epr.embedded import MongoServer, NatsServer
-from tests.flows.register_support import register_settings, serving
-from tests.support.http_client import plain_client
+from tests.flows.register_support import register_settings, rest_client, serving
 
 VERSION = {"name": "app-v1"}
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +26,7 @@ async def http(
     settings = register_settings(nats_server.url, mongod.uri, instance_name, mongo_database)
     async with serving(settings) as running:
         assert running.register is not None
-        async with plain_client(f"{running.register.url}/api/v1", 30) as client:
+        async with rest_client(running) as client:
             made = await client.post(
                 "/endpoints", json={"endpointId": "e", "appVersion": VERSION, "metadata": METADATA}
             )
@@ -164,7 +163,7 @@ async def test_a_location_begins_with_the_public_url(
     )
     async with serving(settings) as service:
         assert service.register is not None
-        async with plain_client(f"{service.register.url}/api/v1") as http:
+        async with rest_client(service, 5) as http:
             made = await http.post("/endpoints", json={"endpointId": "e-1", "appVersion": VERSION})
             batch = await http.post(
                 "/endpoints/batch", json={"endpoints": [{"metadata": {}}], "appVersion": VERSION}

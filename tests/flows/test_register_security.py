@@ -19,8 +19,7 @@ from pydantic import ValidationError
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.rest.operations import OPERATIONS
-from tests.flows.register_support import register_settings, serving
-from tests.support.http_client import plain_client
+from tests.flows.register_support import register_settings, rest_client, serving
 
 ISSUER = "https://auth.example/realms/kaa"
 AUDIENCE = "epr"
@@ -65,7 +64,7 @@ async def http(
     )
     async with serving(settings) as service:
         assert service.register is not None
-        async with plain_client(f"{service.register.url}/api/v1") as client:
+        async with rest_client(service, 5) as client:
             yield client
 
 

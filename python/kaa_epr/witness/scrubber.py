@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from kaa_epr import clock
@@ -28,13 +27,6 @@ EVENT_SECONDS: Final = 5.0
 """Later than any event takes: a lost one is noticed after 1.5 s (rule 5), and the cache flushed."""
 MAX_SUSPECTS: Final = 1024
 """Entries to be looked at again; while there are so many, no others are looked at."""
-
-
-class Finding(Enum):
-    """What the comparison of an entry with the store came to."""
-
-    SAME = auto()
-    DIFFERENT = auto()
 
 
 class Stored(NamedTuple):
@@ -81,8 +73,9 @@ class Scrubber:
         self.task = Lasting("scrubber", self._run, self._suspects.clear)
         self._failures = Repeats()
         self._proofs = Repeats()
-        self.found = dict.fromkeys(Finding, 0)
-        """First looks, by what was found."""
+        self.same = 0
+        """First looks that found no difference."""
+        self.suspected = 0
         self.cleared = 0
         self.proven = 0
 
@@ -120,14 +113,15 @@ class Scrubber:
                 self._look(id_, fingerprint, stored.get(id_))
 
     def _look(self, id_: str, fingerprint: int, stored: Stored | None) -> None:
-        finding = compared(fingerprint, stored)
-        self.found[finding] += 1
-        if finding is Finding.DIFFERENT:
+        if is_same(fingerprint, stored):
+            self.same += 1
+        else:
+            self.suspected += 1
             self._suspects[id_] = Suspect(fingerprint, clock.mono_ms() + self._event_ms)
 
     def _judge(self, id_: str, fingerprint: int, now: int | None, stored: Stored | None) -> None:
         """``now``: the fingerprint that is cached now, None for no entry."""
-        if now != fingerprint or compared(fingerprint, stored) is not Finding.DIFFERENT:
+        if now != fingerprint or is_same(fingerprint, stored):
             self.cleared += 1
             return
         self.proven += 1
@@ -146,7 +140,6 @@ class Scrubber:
         )
 
 
-def compared(fingerprint: int, stored: Stored | None) -> Finding:
-    """Compares what is cached with the store's; what is not there was deleted, or is unusable now."""
-    same = stored is not None and stored.fingerprint == fingerprint
-    return Finding.SAME if same else Finding.DIFFERENT
+def is_same(fingerprint: int, stored: Stored | None) -> bool:
+    """Whether the store has what is cached; what it does not have was deleted, or is unusable now."""
+    return stored is not None and stored.fingerprint == fingerprint

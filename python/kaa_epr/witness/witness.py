@@ -9,7 +9,7 @@ from kaa_epr.engine.api import Engine
 from kaa_epr.metrics import WitnessStats
 from kaa_epr.store import Store
 from kaa_epr.witness.reader import ChangeStreamReader
-from kaa_epr.witness.scrubber import Finding, Scrubber
+from kaa_epr.witness.scrubber import Scrubber
 
 
 class Witness:
@@ -63,8 +63,8 @@ class Witness:
             }
         if (scrubber := self.scrubber) is not None:
             counts |= {
-                "scrub_same": scrubber.found[Finding.SAME],
-                "scrub_suspected": scrubber.found[Finding.DIFFERENT],
+                "scrub_same": scrubber.same,
+                "scrub_suspected": scrubber.suspected,
                 "scrub_cleared": scrubber.cleared,
                 "scrub_proven": scrubber.proven,
             }

@@ -78,17 +78,16 @@ class Pipeline(Serving):
 
     def cached(self, ids: Sequence[str]) -> list[tuple[str, int | None]]:
         """Rule 11: which of ``ids`` are cached and may be served, with their versions."""
-        if not self.coherence.may_serve:
-            return []
-        entries = ((endpoint_id, self.cache.peek(endpoint_id)) for endpoint_id in ids)
-        return [(endpoint_id, entry.version) for endpoint_id, entry in entries if entry is not None]
+        return [(endpoint_id, entry.version) for endpoint_id, entry in self._servable(ids)]
 
     def fingerprints(self, ids: Sequence[str]) -> list[tuple[str, int]]:
         """Rule 11: which of ``ids`` are cached and may be served, with their fingerprints."""
-        if not self.coherence.may_serve:
-            return []
-        entries = ((endpoint_id, self.cache.peek(endpoint_id)) for endpoint_id in ids)
-        return [(endpoint_id, entry.fingerprint) for endpoint_id, entry in entries if entry is not None]
+        return [(endpoint_id, entry.fingerprint) for endpoint_id, entry in self._servable(ids)]
+
+    def _servable(self, ids: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+        for endpoint_id in ids if self.coherence.may_serve else ():
+            if (entry := self.cache.peek(endpoint_id)) is not None:
+                yield endpoint_id, entry
 
     def fingerprints_of(self, batches: Sequence[bytes]) -> list[tuple[str, int | None, int]]:
         """Rule 11: the endpoints of loaded documents; what is no endpoint, or unusable, is left out."""

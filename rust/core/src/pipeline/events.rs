@@ -161,29 +161,22 @@ impl Core {
 
     /// Rule 11: which of `ids` are cached and may be served, with their versions.
     pub(super) fn cached(&self, ids: Vec<String>) -> Vec<(String, Option<i64>)> {
-        if !self.coherence.may_serve() {
-            return Vec::new();
-        }
-        let epoch = self.coherence.epoch();
-        let version = |id: &str| self.cache.peek(id, epoch).map(Entry::version);
-        ids.into_iter()
-            .filter_map(|id| version(&id).map(|version| (id, version)))
-            .collect()
+        self.servable(ids, Entry::version)
     }
 
     /// Rule 11: which of `ids` are cached and may be served, with their fingerprints.
     pub(super) fn fingerprints(&self, ids: Vec<String>) -> Vec<(String, u64)> {
+        self.servable(ids, |entry| entry.fingerprint(self.config.seed))
+    }
+
+    fn servable<T>(&self, ids: Vec<String>, told: impl Fn(&Entry) -> T) -> Vec<(String, T)> {
         if !self.coherence.may_serve() {
             return Vec::new();
         }
         let epoch = self.coherence.epoch();
-        let print = |id: &str| {
-            self.cache
-                .peek(id, epoch)
-                .map(|entry| entry.fingerprint(self.config.seed))
-        };
+        let of = |id: &str| self.cache.peek(id, epoch).map(&told);
         ids.into_iter()
-            .filter_map(|id| print(&id).map(|print| (id, print)))
+            .filter_map(|id| of(&id).map(|told| (id, told)))
             .collect()
     }
 
