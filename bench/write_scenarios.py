@@ -15,6 +15,7 @@ from typing import Any, Final
 from bson import Int64
 from pymongo import MongoClient
 
+from bench import beside
 from bench.batches import key_batches, registrations
 from bench.contenders import serve, stop
 from bench.generator import Generator
@@ -27,9 +28,10 @@ RESPONDER: Final = "bench-responder"
 COLLECTION: Final = "writes"
 READ: Final = Dataset()
 WRITTEN: Final = Dataset(seed=2)
-RATES: Final = (0, 100, 300)
-"""Writes a second beside gets."""
-RATE_SLOTS: Final = 256
+SHARES: Final = (0.05, 0.15)
+"""Writes beside gets: of the rate at which the register takes them when it is asked for nothing else."""
+SLOTS: Final = 256
+"""Writes under way at most, beside gets and where that rate is measured."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -41,6 +43,8 @@ class Options:
     warmup: float
     endpoints: int
     batch: int
+    phases: int
+    """With writes, of half as many seconds, beside a run of gets."""
 
 
 @dataclass(slots=True)
@@ -98,17 +102,20 @@ class Bench:
     @contextmanager
     def usage(self) -> Iterator[Callable[[int], dict[str, float]]]:
         """CPU microseconds of every process for each of so many writes, from here to the call."""
-        pids = {**self.watched, **self.servers.pids, "load": os.getpid()}
-        before = {name: _cpu(pid) for name, pid in pids.items()}
+        before = self.cpu()
 
         def told(writes: int) -> dict[str, float]:
-            return {name: (_cpu(pid) - before[name]) * 1e6 / max(1, writes) for name, pid in pids.items()}
+            return {name: (cpu - before[name]) * 1e6 / max(1, writes) for name, cpu in self.cpu().items()}
 
         yield told
 
+    def cpu(self) -> dict[str, float]:
+        """Seconds of user and system time so far (proc(5)) by process, children that still run left out."""
+        pids = {**self.watched, **self.servers.pids, "load": os.getpid()}
+        return {name: _cpu(pid) for name, pid in pids.items()}
+
 
 def _cpu(pid: int) -> float:
-    """Seconds of user and system time so far (proc(5)), children that still run left out."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
@@ -185,43 +192,48 @@ async def batch_registrations(bench: Bench) -> dict[str, Any]:
     }
 
 
-async def gets_beside(bench: Bench, *, rate: float, split: bool, same: bool) -> dict[str, Any]:
-    """Gets as fast as they are answered, while ``rate`` key updates a second are made; 0: none."""
+async def gets_beside(bench: Bench, *, share: float, split: bool, same: bool) -> dict[str, Any]:
+    """Gets as fast as they are answered, and in every other phase key updates at a fixed rate."""
+    sizes = bench.options
+    phase = sizes.seconds / 2
     with ExitStack() as running:
         told = running.enter_context(bench.service(REGISTER, register=True))
         if split:
             running.enter_context(bench.service(RESPONDER, register=False))
-        dataset = WRITTEN if same else READ
-        dataset = replace(dataset, endpoints=bench.options.endpoints)
+        dataset = replace(WRITTEN if same else READ, endpoints=sizes.endpoints)
         options = [
             f"--nats={bench.servers.nats.url}",
             f"--instance={RESPONDER if split else REGISTER}",
             "--prefill",
-            f"--duration={bench.options.seconds}",
-            f"--warmup={bench.options.warmup}",
+            f"--duration={(2 * sizes.phases + 2.5) * phase}",
+            f"--warmup={sizes.warmup}",
+            f"--series-ms={beside.INTERVAL_MS}",
             *dataset.options(),
             *(["--include=3"] if same else []),
         ]
-        loop = Loop(bench.written, RATE_SLOTS)
-        await _writer(bench, told, loop, RATE_SLOTS, rest=False)
+        loop = Loop(bench.written, SLOTS)
+        await _writer(bench, told, loop, SLOTS, rest=False)
+        await loop.closed(sizes.warmup)
+        loop.latencies.clear()
+        seconds = await loop.closed(phase)
+        rate = share * len(loop.latencies) / seconds
+        loop.latencies.clear()
         over = asyncio.Event()
-        writing = asyncio.create_task(loop.at_rate(rate, over)) if rate else None
+        going_on = asyncio.create_task(beside.phases(loop, rate, phase, bench.cpu, over))
         try:
             gets = await asyncio.to_thread(bench.generator.run, options)
         finally:
             over.set()
-            seconds = await writing if writing else 0.0
+            phases = await going_on
             loop.writer.close()
-    report: dict[str, Any] = {
-        "gets_per_second": gets["gets_per_second"],
+    writing = sum(phase.ended - phase.began for phase in phases if phase.writing)
+    return beside.compared(phases, gets["series"]) | {
         "gets_latency_us": gets["latency_us"],
         "faults": sum(gets["faults"].values()),
         "refused": loop.refused,
+        "writes_per_second": len(loop.latencies) / writing,
+        "latency_us": _percentiles(loop.latencies),
     }
-    if rate:
-        report["writes_per_second"] = len(loop.latencies) / seconds
-        report["latency_us"] = _percentiles(loop.latencies)
-    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +250,13 @@ def _closed(name: str, title: str, *, rest: bool, slots: int, endpoints: int = 1
 
 
 def _gets(name: str, title: str, *, split: bool, same: bool = False) -> Iterator[Scenario]:
-    for rate in RATES:
-        beside = f"beside {rate} writes/s" if rate else "no writes"
-        yield Scenario(
-            f"{name}-{rate}", f"{title}, {beside}", partial(gets_beside, rate=rate, split=split, same=same)
-        )
+    for share in SHARES:
+        measure = partial(gets_beside, share=share, split=split, same=same)
+        yield Scenario(f"{name}-{share * 100:.0f}", f"{title}: at {share * 100:.0f} %", measure)
 
 
 SCENARIOS: Final = (
-    _closed("key-update", "19/EPMMP key update, 256 under way", rest=False, slots=256),
+    _closed("key-update", "19/EPMMP key update, 256 under way", rest=False, slots=SLOTS),
     _closed("key-update-64", "19/EPMMP key update, 64 under way", rest=False, slots=64),
     _closed("key-update-1", "19/EPMMP key update, one at a time", rest=False, slots=1),
     _closed(

@@ -21,6 +21,8 @@ BEGIN: Final = "<!-- writes:begin -->"
 END: Final = "<!-- writes:end -->"
 SHORT: Final = ROOT / "README.md"
 FULL: Final = ROOT / "bench" / "README.md"
+PHASES_SINCE: Final = 2
+"""The format of results that compare phases of one run."""
 LEAST_KEPT: Final = 0.8
 """Share of their rate that gets must keep beside writes."""
 IN_SHORT: Final = ("key-update", "put-key", "key-batch", "register-batch")
@@ -81,29 +83,32 @@ def _writes(results: dict[str, Any], names: tuple[str, ...] | list[str]) -> str:
 
 
 def _kept(results: dict[str, Any]) -> Iterator[str]:
-    """Gets beside writes; each round's rate over that of the same round without writes."""
+    """Gets beside writes: each phase with writes over those without before and after it, of all rounds.
+
+    Results of format 1 compared runs, not phases; they have no such table any more.
+    """
+    if results["format"] < PHASES_SINCE:
+        return
     rows = []
     for name, scenario in results["scenarios"].items():
-        base = re.sub(r"-\d+$", "-0", name)
-        if name == base or not name.startswith("gets"):
+        rounds = _rounds(results, name)
+        if not name.startswith("gets") or not rounds:
             continue
-        pairs = list(zip(_rounds(results, base), _rounds(results, name), strict=False))
-        if not pairs:
-            continue
-        kept = [beside["gets_per_second"] / alone["gets_per_second"] for alone, beside in pairs]
+        kept = [share for one in rounds for share in one["kept"]]
         rows.append(
             [
                 scenario["title"],
-                _spread([alone["gets_per_second"] for alone, _ in pairs]),
-                _spread([beside["gets_per_second"] for _, beside in pairs]),
+                _spread([one["gets_per_second_alone"] for one in rounds]),
+                _spread([one["gets_per_second"] for one in rounds]),
                 f"{_spread(kept)} {'' if median(kept) >= LEAST_KEPT else 'SHORT'}".strip(),
-                _spread([beside["writes_per_second"] for _, beside in pairs]),
-                _spread([beside["latency_us"]["p99"] / 1000 for _, beside in pairs]),
+                _spread([one["writes_per_second"] for one in rounds]),
+                _spread([one["latency_us"]["p50"] / 1000 for one in rounds]),
+                _spread([one["latency_us"]["p99"] / 1000 for one in rounds]),
             ]
         )
     if rows:
-        head = ["", "gets/s, no writes", "gets/s beside writes", "kept", "writes/s held", "write p99 ms"]
-        yield _table(head, rows)
+        head = ["writes at a share of what the register takes", "gets/s, no writes", "beside writes", "kept"]
+        yield _table([*head, "writes/s held", "write p50 ms", "p99 ms"], rows)
 
 
 def _rounds(results: dict[str, Any], name: str) -> list[Report]:

@@ -28,7 +28,7 @@ from bench.servers import Servers
 from bench.write_scenarios import SCENARIOS, Bench, Options, Scenario
 
 WORK: Final = ROOT / "bench" / "work"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str]) -> int:
 def run(scenarios: Sequence[Scenario], rounds: int, options: argparse.Namespace) -> dict[str, Any]:
     """Measure the scenarios, all of them in each round; returns what is stored."""
     generator = Generator(release=not options.quick)
-    sizes = Options(0.5, 0.2, 500, 100) if options.quick else Options(options.seconds, 1.0, 10_000, 1000)
+    quick, full = Options(1.0, 0.2, 500, 100, 2), Options(options.seconds, 1.0, 10_000, 1000, options.phases)
+    sizes = quick if options.quick else full
     results: dict[str, Any] = {
         "format": FORMAT,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -80,7 +81,8 @@ def run(scenarios: Sequence[Scenario], rounds: int, options: argparse.Namespace)
 def _line(report: dict[str, Any]) -> str:
     parts = []
     if "gets_per_second" in report:
-        parts.append(f"{report['gets_per_second']:>9,.0f} gets/s")
+        kept = " ".join(f"{share:.2f}" for share in report["kept"])
+        parts.append(f"{report['gets_per_second']:>9,.0f} gets/s  kept {kept}")
     if "writes_per_second" in report:
         latency = report["latency_us"]
         parts.append(f"{report['writes_per_second']:>7,.0f} writes/s")
@@ -110,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--rounds", type=int, help="rounds of each scenario (3; quick: 1)")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of a round (4)")
+    parser.add_argument(
+        "--phases", type=int, default=5, help="phases with writes, of a round's gets beside writes (5)"
+    )
     parser.add_argument("--work", type=Path, default=WORK, help="servers' data, logs (bench/work)")
     return parser
 

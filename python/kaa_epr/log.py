@@ -12,8 +12,8 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Final, Literal, TextIO, cast
+from contextvars import ContextVar, Token
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 from structlog.stdlib import BoundLogger, ProcessorFormatter
@@ -52,7 +52,7 @@ def configure(
 ) -> None:
     """Sets up logging for the process, once or again; ``context`` goes onto every line (such as worker=1)."""
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_correlation,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -86,12 +86,22 @@ def set_level(level: Level) -> None:
         logging.getLogger(name).setLevel(max(least, number))
 
 
-def correlation(correlation_id: str) -> AbstractContextManager[None]:
+class correlation:  # noqa: N801 - a context manager, used like the functions of contextlib
     """Puts ``correlation_id`` on every line logged inside, in tasks started inside too."""
-    return cast(
-        "AbstractContextManager[None]",
-        structlog.contextvars.bound_contextvars(correlation_id=correlation_id),
-    )
+
+    __slots__ = ("_id", "_token")
+
+    def __init__(self, correlation_id: str) -> None:
+        self._id = correlation_id
+
+    def __enter__(self) -> None:
+        self._token: Token[str | None] = _correlation_id.set(self._id)
+
+    def __exit__(self, *_: object) -> None:
+        _correlation_id.reset(self._token)
+
+
+_correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 
 
 class Repeats:
@@ -150,6 +160,11 @@ class RepeatFilter(logging.Filter):
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Ours, to be told apart from handlers that tests and others installed."""
+
+
+def _add_correlation(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    correlation_id = _correlation_id.get()
+    return event if correlation_id is None else {"correlation_id": correlation_id, **event}
 
 
 def _add_context(context: dict[str, Any]) -> Processor:

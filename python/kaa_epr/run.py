@@ -7,7 +7,7 @@ import gc
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import uvloop
 
@@ -17,6 +17,10 @@ from kaa_epr.service import ReadyInfo, Service
 from kaa_epr.wire.link import RELOAD_SECONDS
 
 _log = log.get_logger(__name__)
+
+GC_THRESHOLDS: Final = (10_000, 20, 20)
+"""Batches of writes make many objects that live for some milliseconds. With Python's own thresholds, of which
+the first is 700, looking through them for cycles takes several percent of a busy register's time."""
 
 OnReady = Callable[[ReadyInfo], None]
 Reload = Callable[[], Settings]
@@ -105,6 +109,7 @@ async def _serve(settings: Settings, surroundings: Surroundings, worker: int) ->
             # What start-up made stays: no full collection need walk it, for tens of milliseconds each time.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
             surroundings.ready(ready.result())
         ready.cancel()
         await stopped

@@ -171,7 +171,7 @@ def test_messages_of_a_split_stream() -> None:
 @pytest.mark.timeout(300)  # builds the generator where nobody has yet
 @pytest.mark.slow
 def test_writes_smoke_run(tmp_path: Path) -> None:
-    chosen = ["key-update-64", "put-key", "key-batch", "register-batch", "gets-split-0", "gets-split-100"]
+    chosen = ["key-update-64", "put-key", "key-batch", "register-batch", "gets-split-5"]
     words = [word for name in chosen for word in ("--scenario", name)]
     status = writes.main(["--quick", "--work", str(tmp_path), *words])
     (stored,) = (tmp_path / "results").glob("writes-*.json")
@@ -182,9 +182,8 @@ def test_writes_smoke_run(tmp_path: Path) -> None:
     for name in chosen:
         (only,) = results["scenarios"][name]["rounds"]
         assert only["refused"] == 0
-        assert only.get("writes_per_second", 1) > 0
+        assert only["writes_per_second"] > 0
     tables = write_tables.full(results)
     for name in chosen:
-        if name != "gets-split-0":
-            assert results["scenarios"][name]["title"] in tables
+        assert results["scenarios"][name]["title"] in tables
     assert "writes/s held" in tables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from pymongo import MongoClient
 from kaa_epr import slices
 from kaa_epr.changes import clearing, pipeline
 from kaa_epr.changes.commands import PutKeys
-from kaa_epr.changes.pipeline import ENOUGH
+from kaa_epr.changes.contention import Contention
+from kaa_epr.changes.pipeline import ENOUGH, SOME
 from kaa_epr.changes.planning import Outcome
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer
@@ -150,6 +152,28 @@ async def test_who_waited_for_a_batch_waits_as_long_again_for_company_and_nobody
     for n in range(3, 6):
         await put(register, f"e{n}")
     assert COMMANDS.seen["find"] == 5
+
+
+@pytest.mark.parametrize(("waited", "batches"), [(0, 3), (1_000_000, 2)])
+async def test_who_waited_on_a_crowded_machine_waits_for_more_company(
+    waited: int,
+    batches: int,
+    register: Register,
+    admin: MongoClient[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(pipeline, "GATHER", NEVER)
+    account = tmp_path / "schedstat"
+    account.write_text("0 0 0")
+    register.parts.contention = Contention(account)
+    async with batch_under_way(register, admin) as first:
+        some = [put(register, f"e{n}") for n in range(1, SOME + 1)]
+        account.write_text(f"1000000 {waited} 1")
+    await first
+    enough = [put(register, f"e{n}") for n in range(SOME + 1, ENOUGH + 1)]
+    await asyncio.gather(*some, *enough)
+    assert COMMANDS.seen["find"] == batches
 
 
 @pytest.mark.parametrize(("count", "gather"), [(ENOUGH, NEVER), (2, pipeline.GATHER)])

@@ -104,6 +104,8 @@ impl Usage {
 pub struct Series {
     /// Length of an interval in milliseconds.
     pub interval_ms: u64,
+    /// When the first began, in milliseconds of Unix time.
+    pub began_ms: u64,
     /// Right answers.
     pub right: Vec<u64>,
     /// Answers 503.

@@ -56,7 +56,7 @@ pub fn run(args: &RunArgs) -> Result<Report> {
     if args.no_gets && targets.changes().is_some() {
         ask_each(&mut workers).context("after the events")?; // whose changes must be there
     }
-    report(args, &workers, &figures, events, &samples, prefill)
+    report(args, &workers, &figures, events, &samples, prefill, &plan)
 }
 
 fn ask_each(workers: &mut [Worker<'_>]) -> Result<Prefill> {
@@ -123,6 +123,7 @@ fn report(
     events: u64,
     samples: &Samples,
     prefill: Option<Prefill>,
+    plan: &Plan,
 ) -> Result<Report> {
     let seconds = args.duration.as_secs_f64();
     let gets: u64 = figures.iter().map(|part| part.right).sum();
@@ -149,7 +150,9 @@ fn report(
         prefill,
         watched: named.map(|one| (one.0.clone(), usage(one))).collect(),
         load: own.map_or_else(|| Usage::new(Sample::default(), Sample::default(), 0), usage),
-        series: (args.series_ms > 0).then(|| series(args.series_ms, figures)),
+        series: (args.series_ms > 0)
+            .then(|| series(args.series_ms, figures, plan))
+            .transpose()?,
     })
 }
 
@@ -161,7 +164,8 @@ fn latency(figures: &[Figures]) -> Result<Latency> {
     Ok(Latency::new(&all))
 }
 
-fn series(interval_ms: u64, figures: &[Figures]) -> Series {
+fn series(interval_ms: u64, figures: &[Figures], plan: &Plan) -> Result<Series> {
+    let began = (SystemTime::now() - plan.start.elapsed()).duration_since(SystemTime::UNIX_EPOCH)?;
     let length = figures.iter().map(|part| part.series.len()).max().unwrap_or(0);
     let mut sums = vec![Interval::default(); length];
     for part in figures {
@@ -170,9 +174,10 @@ fn series(interval_ms: u64, figures: &[Figures]) -> Series {
             sum.unavailable += interval.unavailable;
         }
     }
-    Series {
+    Ok(Series {
         interval_ms,
+        began_ms: began.as_millis() as u64,
         right: sums.iter().map(|sum| sum.right).collect(),
         unavailable: sums.iter().map(|sum| sum.unavailable).collect(),
-    }
+    })
 }

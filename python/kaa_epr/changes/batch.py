@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from kaa_epr.changes import writing
 from kaa_epr.changes.commands import Import, Register, SetAppVersion
+from kaa_epr.changes.contention import Contention
 from kaa_epr.changes.errors import Refusal, Unavailable, Unusable
 from kaa_epr.changes.planning import Author, Item, Plan, plan
 from kaa_epr.changes.rules import Rules
@@ -62,6 +63,7 @@ class Parts:
     replica_id: str
     limits: PipelineLimits = field(default_factory=PipelineLimits)
     stats: Stats = field(default_factory=Stats)
+    contention: Contention = field(default_factory=Contention)
     on_stage: Callable[[str], None] = lambda _stage: None
     on_unpublished: Callable[[], None] = lambda: None
     """Called when an outbox waits for whoever sweeps."""

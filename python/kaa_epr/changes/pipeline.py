@@ -3,11 +3,11 @@
 While no batch is under way and no command waits, a command leaves at once. Those that come while one is
 under way gather: until they are ``ENOUGH`` for a batch of their own; once it has ended, until they are
 ``SOME`` or as long again has gone by; in any case no longer than ``GATHER`` seconds. A batch of one costs as
-much as seven more in it, and takes the longer the busier the machine is; whoever writes alone, one after the
-other, does not wait. All commands for one endpoint that gathered become one document write, in the order in
-which they came, so a hot endpoint costs one round trip for many writers. An endpoint is in one batch at a
-time, and is not written while its outbox holds events of an earlier change: so first publications are in the
-order of versions, whoever publishes.
+much as seven more in it, so where others want the processors too, gets above all, they wait longer and for
+more: ``STRETCH``. Whoever writes alone, one after the other, does not wait. All commands for one endpoint
+that gathered become one document write, in the order in which they came, so a hot endpoint costs one round
+trip for many writers. An endpoint is in one batch at a time, and is not written while its outbox holds events
+of an earlier change: so first publications are in the order of versions, whoever publishes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ SOME: Final = 16
 """Endpoints with which it begins once that has ended: its own costs are less than theirs then."""
 GATHER: Final = 0.1
 """Seconds after which it begins with fewer, at the latest."""
+STRETCH: Final = 4
+"""A batch that waited for a processor as long as it ran makes the next wait so many times longer still."""
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
 """Seconds before an endpoint that somebody else is changing is tried again: doubling, half of it random."""
@@ -51,6 +53,7 @@ class Pipeline:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._batches = 0
+        self._some: float = SOME
         self._gathering: asyncio.TimerHandle | None = None
         self._clearing = Clearing(parts, self._cleared)
         self._closing = False
@@ -127,7 +130,7 @@ class Pipeline:
     # --- batches leave --------------------------------------------------------------------------------------
     def _start_batches(self, *, overdue: bool = False) -> None:
         while self._ready and self._batches < self._limits.max_batches and not self._held:
-            wanted = ENOUGH if self._batches else SOME if self._gathering else 1
+            wanted = ENOUGH if self._batches else self._some if self._gathering else 1
             if len(self._ready) < wanted and not overdue:
                 break
             self._begin_batch()
@@ -139,6 +142,8 @@ class Pipeline:
             endpoint_id = self._ready.popleft()
             batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
         self.busy.update(batch)
+        if not self._batches:
+            self._parts.contention.begin()
         self._batches += 1
         task = asyncio.get_running_loop().create_task(self._run(batch))
         self._tasks.add(task)
@@ -154,11 +159,14 @@ class Pipeline:
             self._gathering = None
 
     def _last_ended(self, took: float) -> None:
-        """No batch is under way any more: who waits, does so no longer than ``took`` from now on."""
+        """No batch is under way any more: who waits, does so about as long again as that one took."""
+        stretch = 1 + STRETCH * (self._parts.contention.end() - 1)
+        self._some = min(ENOUGH, SOME * stretch)
         loop = asyncio.get_running_loop()
-        if self._gathering is not None and self._gathering.when() > loop.time() + took:
+        latest = loop.time() + took * stretch
+        if self._gathering is not None and self._gathering.when() > latest:
             self._gathering.cancel()
-            self._gathering = loop.call_later(took, self._overdue)
+            self._gathering = loop.call_at(latest, self._overdue)
 
     def _overdue(self) -> None:
         self._gathering = None
