@@ -17,6 +17,8 @@ from kaa_epr.events import subjects
 
 KEY: Final = "k"
 """The metadata key that is written."""
+TICK: Final = 0.01
+"""Seconds. Being woken up for every single write would cost the client as much as the register."""
 OK_TAIL: Final = b"\x90\x03\x00"
 """How a response of 19/EPMMP ends: statusCode 200, no reasonPhrase."""
 
@@ -244,14 +246,17 @@ class Loop:
         return time.perf_counter() - begun
 
     async def at_rate(self, rate: float, until: asyncio.Event) -> float:
-        """``rate`` a second until told to end; returns the seconds until the last was answered."""
+        """``rate`` a second until told to end; returns the seconds until the last was answered.
+
+        Every ``TICK`` what is due is sent.
+        """
         begun = time.perf_counter()
         sent = 0
         while not until.is_set():
             due = begun + sent / rate
             now = time.perf_counter()
             if due > now:
-                await asyncio.sleep(due - now)
+                await asyncio.sleep(max(due - now, TICK))
             elif self._free:
                 self._send(due)
                 sent += 1

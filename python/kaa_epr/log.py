@@ -12,6 +12,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from typing import Any, Final, Literal, TextIO
 
@@ -86,8 +87,13 @@ def set_level(level: Level) -> None:
         logging.getLogger(name).setLevel(max(least, number))
 
 
-class correlation:  # noqa: N801 - a context manager, used like the functions of contextlib
+def correlation(correlation_id: str) -> AbstractContextManager[None]:
     """Puts ``correlation_id`` on every line logged inside, in tasks started inside too."""
+    return _Correlation(correlation_id)
+
+
+class _Correlation:
+    """A generator of contextlib's would take five times as long, for every request."""
 
     __slots__ = ("_id", "_token")
 

@@ -32,15 +32,15 @@ class MetadataDiff:
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> MetadataDiff:
     """From ``old`` to ``new``. The order of keys is no difference; the JSON text of a value decides."""
-    return MetadataDiff(
-        added={key: event_text(value) for key, value in new.items() if key not in old},
-        removed={key: event_text(value) for key, value in old.items() if key not in new},
-        updated={
-            key: (event_text(value), event_text(old[key]))
-            for key, value in new.items()
-            if key in old and not same(old[key], value)
-        },
-    )
+    added: dict[str, Text] = {}
+    updated: dict[str, tuple[Text, Text]] = {}
+    for key, value in new.items():
+        if key not in old:
+            added[key] = event_text(value)
+        elif old[key] is not value and not same(old[key], value):
+            updated[key] = (event_text(value), event_text(old[key]))
+    removed = {key: event_text(value) for key, value in old.items() if key not in new}
+    return MetadataDiff(added, removed, updated)
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,5 +48,8 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
     A value that is not changed stays the stored one, with its BSON type.
     """
-    kept = {key: value if same(value, new[key]) else new[key] for key, value in old.items() if key in new}
-    return kept | {key: value for key, value in new.items() if key not in old}
+    kept = {key: value for key, value in old.items() if key in new}
+    for key, value in new.items():
+        if key not in kept or (kept[key] is not value and not same(kept[key], value)):
+            kept[key] = value
+    return kept

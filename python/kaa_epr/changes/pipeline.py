@@ -54,6 +54,7 @@ class Pipeline:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._batches = 0
         self._some: float = SOME
+        """``SOME``, and more where processors are contended for."""
         self._gathering: asyncio.TimerHandle | None = None
         self._clearing = Clearing(parts, self._cleared)
         self._closing = False

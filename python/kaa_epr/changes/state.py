@@ -123,6 +123,7 @@ def _date(fields: Mapping[str, Any], name: str) -> datetime | None:
 
 
 _FIELDS: Final = (
+    "deleted_at",
     "application",
     "application_version",
     "endpoint_token",
@@ -136,31 +137,24 @@ _FIELDS: Final = (
 
 def update_between(old: EndpointState, new: EndpointState) -> tuple[dict[str, Any], dict[str, Any]]:
     """``$set`` and ``$unset`` that make the document of ``old`` that of ``new``, outbox left out."""
-    before, after = _fields_of(old), _fields_of(new)
-    set_ = {
-        name: value
-        for name, value in after.items()
-        if name == "version" or name not in before or _differ(name, before[name], value)
-    }
+    set_: dict[str, Any] = {"version": Int64(new.version or 0)}
+    gone = []
+    for name in _FIELDS:
+        before, after = _field(old, name), _field(new, name)
+        if after is None:
+            if before is not None:
+                gone.append(name)
+        # Python takes 1, 1.0 and True for equal. Metadata that nobody touched is the same object.
+        elif before is not after and (name == "metadata" or before != after):
+            set_[name] = after
     if "metadata" in set_:
         set_["metadata"] = [{"key": key, "value": value} for key, value in new.metadata.items()]
-    gone = [name for name in before if name not in after]
     if new.deleted_at is not None and old.deleted_at is None:
         gone.extend(old.others)
     return set_, dict.fromkeys(gone, "")
 
 
-def _fields_of(state: EndpointState) -> dict[str, Any]:
-    """The fields that a document has, ``metadata`` still as a mapping."""
-    if not state.exists:
-        return {}
-    fields: dict[str, Any] = {"version": Int64(state.version or 0)}
-    if state.deleted_at is not None:
-        return fields | {"deleted_at": state.deleted_at}
-    named = ((name, getattr(state, name)) for name in _FIELDS)
-    return fields | {name: value for name, value in named if value is not None}
-
-
-def _differ(name: str, before: Any, after: Any) -> bool:
-    # Python takes 1, 1.0 and True for equal. Metadata that nobody touched is the same object.
-    return before is not after if name == "metadata" else bool(before != after)
+def _field(state: EndpointState, name: str) -> Any:
+    """As the document has it, ``metadata`` still as a mapping; None: it does not."""
+    there = state.exists and (state.deleted_at is None or name == "deleted_at")
+    return getattr(state, name) if there else None
