@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 def run(scenarios: Sequence[Scenario], rounds: int, options: argparse.Namespace) -> dict[str, Any]:
     """Measure the scenarios, all of them in each round; returns what is stored."""
     generator = Generator(release=not options.quick)
-    quick, full = Options(1.0, 0.2, 500, 100, 2), Options(options.seconds, 1.0, 10_000, 1000, options.phases)
+    quick, full = Options(1.0, 0.2, 500, 100, 4), Options(options.seconds, 1.0, 10_000, 1000, options.phases)
     sizes = quick if options.quick else full
     results: dict[str, Any] = {
         "format": FORMAT,

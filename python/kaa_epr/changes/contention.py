@@ -35,6 +35,6 @@ class Contention:
     def _look(self) -> tuple[int, int]:
         try:
             ran, waited, _ = self._path.read_bytes().split()
-        except FileNotFoundError:
+        except OSError:
             return 0, 0
         return int(ran), int(waited)
