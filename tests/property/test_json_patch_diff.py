@@ -68,5 +68,5 @@ def test_a_listener_that_follows_events_knows_the_metadata(old: dict[str, Any], 
 
 @given(METADATA, METADATA)
 def test_kept_keys_keep_their_places(old: dict[str, Any], new: dict[str, Any]) -> None:
-    keys = list(merged(old, new))
+    keys = list(merged(old, new, diff(old, new)))
     assert keys == [key for key in old if key in new] + [key for key in new if key not in old]

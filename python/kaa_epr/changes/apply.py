@@ -211,7 +211,7 @@ def _with_metadata(state: EndpointState, wanted: Mapping[str, Any], rules: Rules
     changed = replace(
         state,
         version=_next(state),
-        metadata=merged(state.metadata, wanted),
+        metadata=merged(state.metadata, wanted, difference),
         metadata_updated_at=now,
         size=size,
     )

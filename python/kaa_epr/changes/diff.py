@@ -43,13 +43,14 @@ def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> MetadataDiff:
     return MetadataDiff(added, removed, updated)
 
 
-def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def merged(old: Mapping[str, Any], new: Mapping[str, Any], difference: MetadataDiff) -> dict[str, Any]:
     """``new`` in the order that is stored: keys of ``old`` keep their places, others follow.
 
     A value that is not changed stays the stored one, with its BSON type.
     """
-    kept = {key: value for key, value in old.items() if key in new}
-    for key, value in new.items():
-        if key not in kept or (kept[key] is not value and not same(kept[key], value)):
-            kept[key] = value
-    return kept
+    stays = {
+        key: new[key] if key in difference.updated else value
+        for key, value in old.items()
+        if key not in difference.removed
+    }
+    return stays | {key: new[key] for key in difference.added}

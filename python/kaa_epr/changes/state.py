@@ -141,11 +141,10 @@ def update_between(old: EndpointState, new: EndpointState) -> tuple[dict[str, An
     gone = []
     for name in _FIELDS:
         before, after = _field(old, name), _field(new, name)
-        if after is None:
-            if before is not None:
-                gone.append(name)
+        if after is None and before is not None:
+            gone.append(name)
         # Python takes 1, 1.0 and True for equal. Metadata that nobody touched is the same object.
-        elif before is not after and (name == "metadata" or before != after):
+        if after is not None and before is not after and (name == "metadata" or before != after):
             set_[name] = after
     if "metadata" in set_:
         set_["metadata"] = [{"key": key, "value": value} for key, value in new.metadata.items()]
