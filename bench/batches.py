@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.write_load import KEY, OK_TAIL, NatsConnection, head, long, text
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 
 
 async def key_batches(nats: str, instance: str, endpoints: Sequence[str], rounds: int) -> list[float]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 
 KEY: Final = "k"
 """The metadata key that is written."""

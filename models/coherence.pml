@@ -1,4 +1,4 @@
-/* The cache, the channel and the store of design section 3, for one endpoint, one register and one responder.
+/* The cache, the channel and the store of the coherence rules, for one endpoint, one register and one responder.
  *
  * The register commits a version and publishes it under the next number; the channel may lose messages, and a lost
  * connection loses all of them; the store may be behind by one version for a while: an old primary, or a foreign

@@ -22,9 +22,9 @@ from gevent.lock import BoundedSemaphore
 
 from kaa_epr import schemas
 from kaa_epr.client.codec import Answer, Codec, Request, leading_correlation_id
-from kaa_epr.events import subjects
-from kaa_epr.events.avro import AvroError, Datum
-from kaa_epr.events.outgoing import write_datum
+from kaa_epr.messages import subjects
+from kaa_epr.messages.avro import AvroError, Datum
+from kaa_epr.messages.outgoing import write_datum
 
 READ_SIZE: Final = 256 * 1024
 CONNECT_SECONDS: Final = 5.0

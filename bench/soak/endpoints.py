@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bson import Int64
 
-from kaa_epr.events.outgoing import EventKind, encode, write_datum
+from kaa_epr.messages.outgoing import EventKind, encode, write_datum
 
 APP_VERSION: Final = "soak-v1"
 CORRELATION: Final = "s"

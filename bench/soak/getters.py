@@ -16,7 +16,7 @@ from bench.soak.endpoints import APP_VERSION, Endpoint
 from bench.soak.judge import Judge
 from bench.soak.line import Line
 from kaa_epr import schemas
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 
 TICK_SECONDS: Final = 0.005
 LOST_AFTER: Final = 10.0

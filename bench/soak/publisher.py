@@ -9,9 +9,9 @@ import nats.errors
 
 from bench.soak.endpoints import Endpoint
 from bench.soak.line import Line, LineLost
-from kaa_epr.events import subjects
-from kaa_epr.events.publisher import publication
-from kaa_epr.events.writer import Heartbeats, WriterNumbers
+from kaa_epr.messages import subjects
+from kaa_epr.nats.publisher import publication
+from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 
 BURDEN_BYTES: Final = 64 * 1024
 Change = tuple[Endpoint, int]

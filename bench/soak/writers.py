@@ -24,8 +24,8 @@ from bench.soak.endpoints import APP_VERSION, Endpoint
 from bench.soak.judge import Judge
 from bench.soak.publisher import Publisher
 from kaa_epr import schemas
-from kaa_epr.events import subjects
-from kaa_epr.events.outgoing import write_datum
+from kaa_epr.messages import subjects
+from kaa_epr.messages.outgoing import write_datum
 
 Collection = AsyncCollection[dict[str, Any]]
 STORE_SECONDS: Final = 5.0

@@ -13,8 +13,8 @@ import uvloop
 
 from kaa_epr import log
 from kaa_epr.config.settings import Settings
+from kaa_epr.nats.link import RELOAD_SECONDS
 from kaa_epr.service import ReadyInfo, Service
-from kaa_epr.wire.link import RELOAD_SECONDS
 
 _log = log.get_logger(__name__)
 

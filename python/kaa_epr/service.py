@@ -18,28 +18,28 @@ from kaa_epr.config.engine import engine_config
 from kaa_epr.config.settings import Settings
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, FlushCause
-from kaa_epr.fill.loader import Loader
 from kaa_epr.log import get_logger
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.server import ManagementServer
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, RegisterStats, StoreStats
-from kaa_epr.register import Register
-from kaa_epr.store import open_store
-from kaa_epr.wire.bridge import Bridge
-from kaa_epr.wire.flushing import FLUSH_TIMEOUT
-from kaa_epr.wire.link import Link, LinkStatus
-from kaa_epr.wire.protocol import Hooks
-from kaa_epr.wire.reads import read_stats, responder_subjects, srv_endpoints
-from kaa_epr.wire.services_api import (
+from kaa_epr.mongo import open_store
+from kaa_epr.nats.bridge import Bridge
+from kaa_epr.nats.flushing import FLUSH_TIMEOUT
+from kaa_epr.nats.link import Link, LinkStatus
+from kaa_epr.nats.protocol import Hooks
+from kaa_epr.nats.services_api import (
     EndpointStats,
     ServiceIdentity,
     ServicesApi,
     semantic_version,
     service_name,
 )
-from kaa_epr.wire.session import Session
-from kaa_epr.witness import Witness
+from kaa_epr.nats.session import Session
+from kaa_epr.register.register import Register
+from kaa_epr.responder.loader import Loader
+from kaa_epr.responder.reads import read_stats, responder_subjects, srv_endpoints
+from kaa_epr.responder.witness import Witness
 
 _log = get_logger(__name__)
 
@@ -258,7 +258,7 @@ class Service:
 
     # --- end ------------------------------------------------------------------------------------------------
     async def drain(self) -> None:
-        """Design section 6: UNSUB, a PING behind it; answer all that came before the PONG and all that waits
+        """UNSUB, a PING behind it; answer all that came before the PONG and all that waits
         for loads; write out; close. The management server answers until the end, not ready.
         """
         self.health.phase = Phase.DRAINING

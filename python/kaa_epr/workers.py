@@ -22,10 +22,10 @@ from kaa_epr import log
 from kaa_epr.backoff import jittered
 from kaa_epr.config.settings import Settings
 from kaa_epr.errors import KaaEprError
+from kaa_epr.nats.link import RELOAD_SECONDS
+from kaa_epr.nats.options import wait_or
 from kaa_epr.run import run_worker
 from kaa_epr.service import ReadyInfo
-from kaa_epr.wire.link import RELOAD_SECONDS
-from kaa_epr.wire.options import wait_or
 
 _log = log.get_logger(__name__)
 

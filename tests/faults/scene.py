@@ -17,7 +17,7 @@ from tests.support.writer import Writer, fill, mongo_client
 from tests.support.writers import BulkWriter, ForeignWriter
 
 HEARTBEAT_BOUND: Final = 1.5
-"""Design section 3, rule 5: seconds of silence after which a responder trusts its cache no more."""
+"""Coherence rule 5: seconds of silence after which a responder trusts its cache no more."""
 MACHINE: Final = 1.5
 """Seconds that a process may have to wait for a core on a busy machine."""
 EVENT_LOST: Final = HEARTBEAT_BOUND + MACHINE

@@ -19,7 +19,7 @@ from typing import Final
 import pytest
 
 from kaa_epr.embedded import NatsServer
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 from tests.faults.scene import LOSSY, Scene
 from tests.property.messages import Get
 from tests.property.support import response

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from kaa_epr.embedded import NatsServer
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 from tests.faults.scene import LOSSY, Scene
 from tests.property.messages import Get
 from tests.support.fleet import Fleet

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from kaa_epr.embedded import NatsServer
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 from tests.faults.scene import EVENT_LOST, LOSSY, Scene
 from tests.support.fleet import ENGINES, Fleet
 from tests.support.judge import Allowance

@@ -13,7 +13,7 @@ import pytest
 
 from kaa_epr.embedded import NatsServer
 from kaa_epr.engine.api import Kind
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 from tests.faults.conftest import QUICK_PINGS
 from tests.faults.scene import LOSSY, Scene
 from tests.property.messages import event_payload

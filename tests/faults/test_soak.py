@@ -16,8 +16,8 @@ from bench.soak.endpoints import APP_VERSION, Endpoint, Writer, endpoints
 from bench.soak.getters import Getter
 from bench.soak.judge import Judge, Phase
 from kaa_epr.embedded import NatsServer
-from kaa_epr.events import subjects
-from kaa_epr.events.outgoing import write_datum
+from kaa_epr.messages import subjects
+from kaa_epr.messages.outgoing import write_datum
 from tests.support.raw_nats import RawNats
 from tests.support.waiting import until
 

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from kaa_epr import schemas
 from kaa_epr.client import ClientOptions, EpmmpClient
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 
 SECRET = "s3cr3t-value"
 SOON = ClientOptions(backoff=0.01, backoff_max=0.01)

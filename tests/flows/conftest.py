@@ -16,9 +16,9 @@ from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.mongo import open_store
+from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.service import Service
-from kaa_epr.store import open_store
-from kaa_epr.store.register_api import RegisterStore
 from tests.flows.client_repository import SOON, Repository
 from tests.flows.register_support import (
     EpmmpCaller,

@@ -22,7 +22,7 @@ from nats.aio.client import Client as NatsClient
 
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded.process import ServerProcess
-from kaa_epr.events.outgoing import EventKind, OutgoingEvent, encode
+from kaa_epr.messages.outgoing import EventKind, OutgoingEvent, encode
 from kaa_epr.observer import Observer, ObserverOptions
 from tests.support.command import environment
 

@@ -18,8 +18,8 @@ from nats.aio.msg import Msg
 
 from kaa_epr import schemas
 from kaa_epr.config.settings import Settings
-from kaa_epr.events import subjects
-from kaa_epr.events.decode import decode_message
+from kaa_epr.messages import subjects
+from kaa_epr.messages.decode import decode_message
 from kaa_epr.service import Service
 from tests.support.http_client import plain_client
 

@@ -17,10 +17,10 @@ from pymongo import MongoClient
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.embedded import MongoServer
-from kaa_epr.store import Store, StoreError, open_store
-from kaa_epr.store.change_stream import BATCH, Change, ChangeCursor
-from kaa_epr.store.errors import ChangeStreamLost, ChangeStreamUnsupported
-from kaa_epr.store.options import APP_NAME
+from kaa_epr.mongo import Store, StoreError, open_store
+from kaa_epr.mongo.change_stream import BATCH, Change, ChangeCursor
+from kaa_epr.mongo.errors import ChangeStreamLost, ChangeStreamUnsupported
+from kaa_epr.mongo.options import APP_NAME
 from tests.support.waiting import until
 
 TIME_LIMIT = 10.0

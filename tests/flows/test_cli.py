@@ -12,8 +12,8 @@ import pytest
 from kaa_epr.cli import probe
 from kaa_epr.client.codec import Codec, Request
 from kaa_epr.embedded import NatsServer
-from kaa_epr.events import subjects
-from kaa_epr.store import indexes
+from kaa_epr.messages import subjects
+from kaa_epr.mongo import indexes
 from tests.support.called import call
 from tests.support.command import Served, run
 

@@ -24,7 +24,7 @@ from kaa_epr.client import (
     TooManyRequests,
 )
 from kaa_epr.embedded import NatsServer
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 from tests.flows.client_repository import SECRET, Repository, answer_one, settle
 
 

@@ -23,8 +23,8 @@ from kaa_epr.client import (
 )
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.nats.services_api import service_name
 from kaa_epr.service import Service
-from kaa_epr.wire.services_api import service_name
 
 ENDPOINT = {
     "_id": "e-1",

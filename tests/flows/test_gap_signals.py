@@ -15,8 +15,8 @@ from pymongo import MongoClient
 from kaa_epr.client import EpmmpClient
 from kaa_epr.embedded import MongoServer, NatsServer, start_nats
 from kaa_epr.engine.api import Kind
-from kaa_epr.events import subjects
-from kaa_epr.events.writer import Heartbeat, WriterNumbers
+from kaa_epr.messages import subjects
+from kaa_epr.nats.writer import Heartbeat, WriterNumbers
 from kaa_epr.service import Service
 from tests.flows.test_client_service import serving, settings_of
 from tests.property.messages import event_payload

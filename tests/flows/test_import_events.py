@@ -12,19 +12,14 @@ from typing import Any
 import pytest
 from bson import Int64
 
-from kaa_epr.changes.batch import Parts
-from kaa_epr.changes.importing import EventfulImport, ImportStalled
-from kaa_epr.changes.pipeline import Pipeline
 from kaa_epr.cli import importing
 from kaa_epr.cli.importing import eventful
 from kaa_epr.client import EndpointMetadata, EpmmpClient
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer
-from kaa_epr.events.publisher import Publisher
-from kaa_epr.events.writer import WriterNumbers
-from kaa_epr.store import open_store
-from kaa_epr.store.documents import Endpoint
-from kaa_epr.store.transfer import (
+from kaa_epr.mongo import open_store
+from kaa_epr.mongo.documents import Endpoint
+from kaa_epr.mongo.transfer import (
     BadLine,
     Batch,
     GoodLine,
@@ -33,8 +28,13 @@ from kaa_epr.store.transfer import (
     export_endpoints,
     import_endpoints,
 )
-from kaa_epr.wire.outlet import SessionOutlet
-from kaa_epr.wire.publishing import NatsUnreachable
+from kaa_epr.nats.outlet import SessionOutlet
+from kaa_epr.nats.publisher import Publisher
+from kaa_epr.nats.publishing import NatsUnreachable
+from kaa_epr.nats.writer import WriterNumbers
+from kaa_epr.register.commit.batch import Parts
+from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.importing import EventfulImport, ImportStalled
 from tests.flows.register_support import Listener, register_settings, serving
 from tests.flows.test_register_faults import left_behind
 from tests.support.command import run

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer, start_mongod, start_nats
-from kaa_epr.events.outgoing import EventKind
+from kaa_epr.messages.outgoing import EventKind
 from kaa_epr.observer import ObserverOptions, Policy
 from kaa_epr.observer.counts import Verdict
 from tests.flows.observe_support import (

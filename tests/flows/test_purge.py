@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from bson import Int64
 
-from kaa_epr.changes.purge import Purge
 from kaa_epr.config.load import load
 from kaa_epr.config.problems import ConfigError
 from kaa_epr.embedded import MongoServer, NatsServer
-from kaa_epr.store.indexes import ensure_indexes
-from kaa_epr.store.register_api import RegisterStore
+from kaa_epr.mongo.indexes import ensure_indexes
+from kaa_epr.mongo.register_api import RegisterStore
+from kaa_epr.register.purge import Purge
 from tests.flows.register_support import register_settings, rest_client, serving
 from tests.support.waiting import until
 

@@ -12,9 +12,9 @@ from nats.aio.client import Client as NatsClient
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
 from tests.flows.register_support import EpmmpCaller, register_settings, serving
+from tests.nats.harness import Store
 from tests.support.http_client import plain_client
 from tests.support.waiting import until
-from tests.wire.harness import Store
 
 BUDGET = 64 * 1024
 LARGE = b'"' + b"x" * 40_000 + b'"'

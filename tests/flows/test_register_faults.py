@@ -13,11 +13,11 @@ from bson import Binary, Int64
 
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer, start_nats
-from kaa_epr.events.outgoing import EventKind, encode
+from kaa_epr.messages.outgoing import EventKind, encode
+from kaa_epr.mongo import indexes
+from kaa_epr.mongo.errors import ForeignCollection
+from kaa_epr.mongo.indexes import IndexConflict
 from kaa_epr.service import Service
-from kaa_epr.store import indexes
-from kaa_epr.store.errors import ForeignCollection
-from kaa_epr.store.indexes import IndexConflict
 from tests.flows.register_support import Listener, register_settings, rest_client, serving
 
 pytestmark = pytest.mark.faults

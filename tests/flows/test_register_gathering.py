@@ -13,14 +13,15 @@ from bson import Int64
 from pymongo import MongoClient
 
 from kaa_epr import slices
-from kaa_epr.changes import clearing, pipeline
-from kaa_epr.changes.commands import PutKeys
-from kaa_epr.changes.contention import Contention
-from kaa_epr.changes.pipeline import ENOUGH, SOME
-from kaa_epr.changes.planning import Outcome
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer
-from kaa_epr.register import Register
+from kaa_epr.register.commit import pipeline
+from kaa_epr.register.commit.contention import Contention
+from kaa_epr.register.commit.pipeline import ENOUGH, SOME
+from kaa_epr.register.decide.planning import Outcome
+from kaa_epr.register.intake.commands import PutKeys
+from kaa_epr.register.outbox import clearing
+from kaa_epr.register.register import Register
 from kaa_epr.service import Service
 from tests.flows.register_support import serving
 from tests.support.store_commands import COMMANDS

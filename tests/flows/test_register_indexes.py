@@ -12,9 +12,9 @@ from pymongo import MongoClient
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.embedded import MongoServer
-from kaa_epr.store import open_store
-from kaa_epr.store.indexes import ensure_indexes
-from kaa_epr.store.register_api import RegisterStore
+from kaa_epr.mongo import open_store
+from kaa_epr.mongo.indexes import ensure_indexes
+from kaa_epr.mongo.register_api import RegisterStore
 
 SECONDS = 5.0
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import trustme
 
-from kaa_epr.changes.errors import Unavailable
-from kaa_epr.changes.stats import Stats
 from kaa_epr.config.register import SecuritySettings
-from kaa_epr.rest import auth
-from kaa_epr.rest.auth import Authenticator, Forbidden, Unauthorized
+from kaa_epr.http import auth
+from kaa_epr.http.auth import Authenticator, Forbidden, Unauthorized
+from kaa_epr.refusals import Unavailable
+from kaa_epr.register.stats import Stats
 from tests.flows.test_register_security import AUDIENCE, ISSUER, Issuer
 
 SCOPE = "endpoint:read"
@@ -83,7 +83,7 @@ def authenticator(url: str, stats: Stats | None = None, refresh: float = 300) ->
     settings = SecuritySettings(
         jwks=url, issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",), refresh=refresh
     )
-    return Authenticator(settings, stats or Stats())
+    return Authenticator(settings, (stats or Stats()).auth_failures)
 
 
 def bearer(issuer: Issuer, kid: str, **claims: Any) -> str:

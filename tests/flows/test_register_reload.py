@@ -12,7 +12,7 @@ from nats.aio.client import Client as NatsClient
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.service import Service
 from tests.flows.register_support import EpmmpCaller, Listener, register_settings, rest_client, serving
-from tests.wire.harness import Store
+from tests.nats.harness import Store
 
 WRITERS = 8
 ENDPOINTS = [f"e-{number}" for number in range(WRITERS)]
@@ -90,7 +90,7 @@ async def test_a_reload_does_not_wait_for_ever_for_a_write(
         return await original(*args, **kwargs)
 
     monkeypatch.setattr(register.parts.store, "current", stuck)
-    monkeypatch.setattr("kaa_epr.wire.link.FLUSH_TIMEOUT", 0.5)
+    monkeypatch.setattr("kaa_epr.nats.link.FLUSH_TIMEOUT", 0.5)
     caller = EpmmpCaller(nc, instance_name)
     writing = asyncio.create_task(
         caller.call("key-update", endpointId="e-1", metadataKey="n", metadataValue=b"1")

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer, NatsServer
-from kaa_epr.rest.operations import OPERATIONS
+from kaa_epr.register.rest.operations import OPERATIONS
 from tests.flows.register_support import register_settings, rest_client, serving
 
 ISSUER = "https://auth.example/realms/kaa"

@@ -13,13 +13,13 @@ from kaa_epr import clock
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, EngineConfig, FlushCause, Kind
-from kaa_epr.store import Store
-from kaa_epr.witness.scrubber import MAX_SUSPECTS, Scrubber
+from kaa_epr.mongo import Store
+from kaa_epr.responder.witness.scrubber import MAX_SUSPECTS, Scrubber
+from tests.nats.harness import Store as Documents
+from tests.nats.harness import ask, connected, count, serving, settings_of
 from tests.property.messages import Get, event_payload
 from tests.property.support import each_engine, needs_rust
 from tests.support.waiting import until
-from tests.wire.harness import Store as Documents
-from tests.wire.harness import ask, connected, count, serving, settings_of
 
 TIME_LIMIT = 10.0
 

@@ -1,4 +1,4 @@
-"""Design section 5, row by row, through NATS with a real MongoDB, over every path a get can take."""
+"""The README's table of answers, row by row, through NATS with a real MongoDB, on every path of a get."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer, start_mongod
 from kaa_epr.engine.api import Kind
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 from kaa_epr.service import Service
+from tests.nats.harness import Store, ask, ask_raw, connected, count, serving, settings_of
 from tests.property.messages import Get, event_payload, long, string
 from tests.property.support import needs_rust, response
 from tests.support.waiting import until
-from tests.wire.harness import Store, ask, ask_raw, connected, count, serving, settings_of
 
 FAST: dict[str, Any] = {"engine": "rust"}
 CALLBACKS: dict[str, Any] = {"engine": "rust", "nats": {"fast_path": "off"}}

@@ -1,4 +1,4 @@
-"""Stopping and reloading under load: every get that the server delivered is answered (design section 6)."""
+"""Stopping and reloading under load: every get that the server delivered is answered."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from kaa_epr.embedded import MongoServer, NatsServer, start_nats
+from tests.nats.harness import Store, merged, settings_of
+from tests.nats.process import flooding, running
 from tests.property.support import needs_rust
-from tests.wire.harness import Store, merged, settings_of
-from tests.wire.process import flooding, running
 
 PATHS = [
     pytest.param({"engine": "rust"}, id="fast", marks=needs_rust),

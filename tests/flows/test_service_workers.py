@@ -14,11 +14,11 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
-from kaa_epr.wire.services_api import service_name
+from kaa_epr.nats.services_api import service_name
+from tests.nats.harness import Store, ask, connected, settings_of
+from tests.nats.process import Process, flooding, running
+from tests.nats.procfs import alive, children
 from tests.support.waiting import until
-from tests.wire.harness import Store, ask, connected, settings_of
-from tests.wire.process import Process, flooding, running
-from tests.wire.procfs import alive, children
 
 
 @pytest.fixture

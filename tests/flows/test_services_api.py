@@ -14,7 +14,7 @@ from nats.aio.client import Client as NatsClient
 from nats.micro.service import NAME_REGEX, SEMVER_REGEX, ServiceInfo, ServicePing, ServiceStats
 
 from kaa_epr.embedded import NatsServer
-from kaa_epr.wire.services_api import (
+from kaa_epr.nats.services_api import (
     Endpoint,
     EndpointStats,
     ServiceIdentity,

@@ -17,8 +17,8 @@ from pymongo import MongoClient
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings, MongoTlsSettings
 from kaa_epr.embedded import MongoServer, MongoTls
-from kaa_epr.store import Store, StoreError, open_store
-from kaa_epr.store.errors import StoreSettingsRefused
+from kaa_epr.mongo import Store, StoreError, open_store
+from kaa_epr.mongo.errors import StoreSettingsRefused
 
 pytestmark = pytest.mark.parametrize("driver", ["motor", "pymongo"])
 USER, PASSWORD = "us:er", "p@ss/w%rd"

@@ -15,11 +15,11 @@ from pymongo import MongoClient
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.embedded import MongoServer
-from kaa_epr.store import Store, StoreOverloaded, StoreTimeout, StoreUnavailable, open_store
-from kaa_epr.store.api import MAX_IDS
-from kaa_epr.store.base import MongoStore
-from kaa_epr.store.errors import StoreSettingsRefused
-from kaa_epr.store.options import APP_NAME
+from kaa_epr.mongo import Store, StoreOverloaded, StoreTimeout, StoreUnavailable, open_store
+from kaa_epr.mongo.api import MAX_IDS
+from kaa_epr.mongo.base import MongoStore
+from kaa_epr.mongo.errors import StoreSettingsRefused
+from kaa_epr.mongo.options import APP_NAME
 from tests.support.waiting import until
 
 DRIVERS = ("motor", "pymongo")

@@ -21,9 +21,9 @@ from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.embedded import MongoServer
 from kaa_epr.engine import select
 from kaa_epr.engine.api import EngineConfig
-from kaa_epr.fill import BreakerState, Loader
-from kaa_epr.store import Store, open_store
-from kaa_epr.store.options import APP_NAME
+from kaa_epr.mongo import Store, open_store
+from kaa_epr.mongo.options import APP_NAME
+from kaa_epr.responder import BreakerState, Loader
 from tests.property.messages import Get
 from tests.property.support import RUST, answers
 from tests.support.waiting import until

@@ -16,10 +16,10 @@ from bson import Int64
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.embedded import MongoServer
-from kaa_epr.store import Store, open_store
-from kaa_epr.store.errors import ForeignCollection
-from kaa_epr.store.indexes import INDEXES, IndexConflict, ensure_indexes, has_id_index
-from kaa_epr.store.transfer import (
+from kaa_epr.mongo import Store, open_store
+from kaa_epr.mongo.errors import ForeignCollection
+from kaa_epr.mongo.indexes import INDEXES, IndexConflict, ensure_indexes, has_id_index
+from kaa_epr.mongo.transfer import (
     BadLine,
     ExportProgress,
     ImportOptions,
@@ -211,8 +211,8 @@ import asyncio, sys
 from pathlib import Path
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
-from kaa_epr.store import open_store
-from kaa_epr.store.transfer import ImportOptions, import_endpoints
+from kaa_epr.mongo import open_store
+from kaa_epr.mongo.transfer import ImportOptions, import_endpoints
 
 async def main(path, uri, database, driver):
     store = open_store(MongoSettings(uri=uri, database=database, driver=driver), StoreSettings())

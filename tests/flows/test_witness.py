@@ -19,14 +19,14 @@ from structlog.testing import capture_logs
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.engine.api import Kind
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
+from kaa_epr.mongo.options import APP_NAME
+from kaa_epr.responder.witness.reader import ChangeStreamReader
 from kaa_epr.service import Service
-from kaa_epr.store.options import APP_NAME
-from kaa_epr.witness.reader import ChangeStreamReader
+from tests.nats.harness import Store, ask, connected, count, serving, settings_of
 from tests.property.messages import event_payload
 from tests.property.support import needs_rust
 from tests.support.waiting import kept, until
-from tests.wire.harness import Store, ask, connected, count, serving, settings_of
 
 RUST: dict[str, Any] = {"engine": "rust"}
 PURE: dict[str, Any] = {"engine": "pure"}

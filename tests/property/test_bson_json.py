@@ -1,4 +1,4 @@
-"""Metadata as JSON text, against `bson.json_util` as the oracle (design section 4)."""
+"""Metadata as JSON text, against `bson.json_util` as the oracle (ARCHITECTURE.md, "Stored documents")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of ``model.py`` notices when one rule of design section 3 is taken out of the (pure) engine."""
+"""The model of ``model.py`` notices when one rule of coherence is taken out of the (pure) engine."""
 
 from __future__ import annotations
 

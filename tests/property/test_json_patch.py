@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaa_epr.changes.errors import Invalid, PatchConflict, TooLarge
-from kaa_epr.changes.json_patch import apply_patch, equal, parse
+from kaa_epr.refusals import Invalid, PatchConflict, TooLarge
+from kaa_epr.register.decide.json_patch import apply_patch, equal, parse
 
 KEYS = st.sampled_from(["a", "b", "", "~", "/", "a/b", "0", "1", "-", "m~n", "é"])
 VALUES: st.SearchStrategy[Any] = st.recursive(

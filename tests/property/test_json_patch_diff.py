@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaa_epr.changes.apply import MetadataUpdated, apply
-from kaa_epr.changes.commands import ReplaceMetadata
-from kaa_epr.changes.diff import diff, merged
-from kaa_epr.changes.rules import Rules
-from kaa_epr.changes.state import EndpointState
+from kaa_epr.register.decide.apply import MetadataUpdated, apply
+from kaa_epr.register.decide.diff import diff, merged
+from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.decide.state import EndpointState
+from kaa_epr.register.intake.commands import ReplaceMetadata
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.sampled_from([0, 1, 0.0, 1.0, -0.0, "", "1", "null", 2**40]),

@@ -1,4 +1,4 @@
-"""Projection to what a get names, against `json` on the parsed document (design section 5)."""
+"""Projection to what a get names, against `json` on the parsed document."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ from bson import Int64
 from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 
-from kaa_epr.changes.commands import Command, DeleteKey, Import, PutKeys, ReplaceMetadata
-from kaa_epr.changes.errors import Unusable
-from kaa_epr.changes.planning import Author, Item, Plan, plan
-from kaa_epr.changes.rules import Rules
-from kaa_epr.changes.state import EndpointState, decode_state
 from kaa_epr.engine.api import Engine, Kind
-from kaa_epr.events.writer import WriterNumbers
-from kaa_epr.store.documents import Endpoint
+from kaa_epr.mongo.documents import Endpoint
+from kaa_epr.nats.writer import WriterNumbers
+from kaa_epr.refusals import Unusable
+from kaa_epr.register.decide.planning import Author, Item, Plan, plan
+from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.decide.state import EndpointState, decode_state
+from kaa_epr.register.intake.commands import Command, DeleteKey, Import, PutKeys, ReplaceMetadata
 from tests.property.documents import (
     Raw,
     document,

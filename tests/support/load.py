@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from kaa_epr.events import subjects
+from kaa_epr.messages import subjects
 from tests.property.messages import long, string
 from tests.support.frames import Item
 from tests.support.judge import OK, Answer, Judge

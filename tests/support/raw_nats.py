@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
-from kaa_epr.events.publisher import publication
+from kaa_epr.nats.publisher import publication
 from tests.support.frames import Cutter, Item
 
 CONNECT_TIMEOUT: Final = 5.0

@@ -12,11 +12,11 @@ from bson import Int64
 from pymongo import UpdateOne, WriteConcern
 from pymongo.errors import PyMongoError
 
-from kaa_epr.events import subjects
-from kaa_epr.events.outgoing import EventKind, OutgoingEvent, encode, write_datum
-from kaa_epr.events.publisher import Publisher, PublishFailed
-from kaa_epr.events.writer import Heartbeats, WriterNumbers
-from kaa_epr.wire.outlet import SessionOutlet
+from kaa_epr.messages import subjects
+from kaa_epr.messages.outgoing import EventKind, OutgoingEvent, encode, write_datum
+from kaa_epr.nats.outlet import SessionOutlet
+from kaa_epr.nats.publisher import Publisher, PublishFailed
+from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from tests.support.frames import Item
 from tests.support.load import RETRY, read_varint
 from tests.support.raw_nats import Lost, RawNats

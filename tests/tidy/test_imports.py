@@ -17,30 +17,30 @@ MAY_USE: Final[dict[str, set[str]]] = {
     "engine": {"_core"},
     "config": {"engine"},
     "metrics": {"engine"},
-    "store": {"config"},
-    "events": {"config"},
-    "client": {"events"},
-    "fill": {"store", "engine", "config", "metrics"},
-    "witness": {"store", "engine", "config", "metrics"},
-    "wire": {"changes", "engine", "events", "config", "metrics"},
-    "changes": {"store", "events", "config", "metrics"},
-    "rest": {"changes", "store", "config", "metrics", "management"},
-    "management": {"config", "metrics"},
-    "embedded": {"store"},
-    "observer": {"client", "wire", "store", "events", "engine", "config", "metrics", "management"},
+    "refusals": set(),
+    "mongo": {"config"},
+    "messages": set(),
+    "client": {"messages"},
+    "responder": {"mongo", "engine", "nats", "messages", "config", "metrics"},
+    "nats": {"engine", "messages", "config", "metrics"},
+    "http": {"config", "refusals"},
+    "register": {"http", "mongo", "nats", "messages", "config", "metrics", "refusals"},
+    "management": {"http", "metrics"},
+    "embedded": {"mongo"},
+    "observer": {"client", "nats", "mongo", "messages", "engine", "config", "metrics", "management"},
     "_core": {"engine"},
 }
 """Part to the parts it may import, beside itself and ``LEAVES``. Only ever take something out of a set."""
-ROOTS: Final = {"service", "register", "run", "workers", "cli", "__main__", "__init__"}
-"""What may know all: the composition root, its register half, how they run as processes, the commands."""
+ROOTS: Final = {"service", "run", "workers", "cli", "__main__", "__init__"}
+"""What may know all: the composition root, how it runs as processes, the commands."""
 
 ONLY_IN: Final[dict[str, set[str]]] = {
-    "motor": {"store"},
-    "pymongo": {"store"},
+    "motor": {"mongo"},
+    "pymongo": {"mongo"},
     "gridfs": set(),
-    "nats": {"wire", "events", "client"},
-    "starlette": {"rest", "management"},
-    "uvicorn": {"rest", "management"},
+    "nats": {"nats", "register", "client"},
+    "starlette": {"register", "http", "management"},
+    "uvicorn": {"http"},
     "typer": {"cli"},
     "rich": {"cli"},
     "structlog": {"log"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kaa_epr.client import ClientOptions, EpmmpClient
 from kaa_epr.config.settings import Settings
-from kaa_epr.wire.options import connect_options
+from kaa_epr.nats.options import connect_options
 
 
 def epmmp_client(settings: Settings, seconds: float) -> EpmmpClient:

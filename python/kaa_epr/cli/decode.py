@@ -41,9 +41,9 @@ def decode(
       kaa-epr decode --kind ep-metadata-get-request --hex '02 61 ...'
       some-capture | kaa-epr decode -
     """  # noqa: D301
-    from kaa_epr.events.capture import from_base64, from_file, from_hex
-    from kaa_epr.events.decode import decode_message
-    from kaa_epr.events.kinds import all_kinds
+    from kaa_epr.messages.capture import from_base64, from_file, from_hex
+    from kaa_epr.messages.decode import decode_message
+    from kaa_epr.messages.kinds import all_kinds
 
     if list_kinds:
         result_json([{"kind": k.name, "rfc": k.rfc, "subjectEndsWith": k.tail} for k in all_kinds()])

@@ -15,7 +15,7 @@ from kaa_epr.cli.console import people
 
 if TYPE_CHECKING:
     from kaa_epr.config.settings import Settings
-    from kaa_epr.wire.listening import Heard
+    from kaa_epr.nats.listening import Heard
 
 
 def events(
@@ -47,8 +47,8 @@ def events(
 
 
 async def _listen(settings: Settings, originator: str, count: int | None) -> None:
-    from kaa_epr.events import subjects
-    from kaa_epr.wire.listening import listen
+    from kaa_epr.messages import subjects
+    from kaa_epr.nats.listening import listen
 
     subject = subjects.event(originator, "endpoint", "*", "*")
     messages = listen(settings.nats, "kaa-epr events", subject)
@@ -67,7 +67,7 @@ async def _listen(settings: Settings, originator: str, count: int | None) -> Non
 
 def _decoded(message: Heard) -> dict[str, Any]:
     from kaa_epr.errors import KaaEprError
-    from kaa_epr.events.decode import decode_message
+    from kaa_epr.messages.decode import decode_message
 
     line: dict[str, Any] = {"subject": message.subject}
     if message.headers:

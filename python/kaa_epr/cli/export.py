@@ -16,7 +16,7 @@ from kaa_epr.cli.exits import ExitCode
 
 if TYPE_CHECKING:
     from kaa_epr.config.settings import Settings
-    from kaa_epr.store.transfer import ExportProgress, NotExported
+    from kaa_epr.mongo.transfer import ExportProgress, NotExported
 
 
 def export_endpoints(
@@ -78,8 +78,8 @@ def _export(settings: Settings, output: Path | None) -> ExportProgress:
 
 
 async def _write(settings: Settings, stream: TextIO) -> ExportProgress:
-    from kaa_epr.store import open_store
-    from kaa_epr.store.transfer import export_endpoints as transfer
+    from kaa_epr.mongo import open_store
+    from kaa_epr.mongo.transfer import export_endpoints as transfer
 
     def on_not_exported(refused: NotExported) -> None:
         complain(f"{refused.endpoint_id} is not exported: {refused.reason}")

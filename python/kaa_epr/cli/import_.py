@@ -15,8 +15,8 @@ from kaa_epr.cli.exits import ExitCode
 
 if TYPE_CHECKING:
     from kaa_epr.config.settings import Settings
-    from kaa_epr.store.register_api import RegisterStore
-    from kaa_epr.store.transfer import BadLine, ImportProgress, WriteBatch
+    from kaa_epr.mongo.register_api import RegisterStore
+    from kaa_epr.mongo.transfer import BadLine, ImportProgress, WriteBatch
 
 File = Annotated[
     Path,
@@ -81,7 +81,7 @@ def import_endpoints(
 
 
 async def _import(settings: Settings, file: Path, *, with_events: bool) -> ImportProgress:
-    from kaa_epr.store import open_store
+    from kaa_epr.mongo import open_store
 
     store = open_store(settings.mongo, settings.store)
     try:
@@ -101,7 +101,7 @@ async def _transfer(file: Path, store: RegisterStore, write_batch: WriteBatch | 
     """With a progress bar, and a line for each that is bad."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from kaa_epr.store.transfer import import_endpoints as transfer
+    from kaa_epr.mongo.transfer import import_endpoints as transfer
 
     console = people()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())

@@ -8,17 +8,17 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from kaa_epr.changes.batch import Parts
-from kaa_epr.changes.importing import EventfulImport
-from kaa_epr.changes.pipeline import Pipeline
-from kaa_epr.changes.sweeper import Sweeper
 from kaa_epr.config.settings import Settings
-from kaa_epr.events.publisher import Publisher
-from kaa_epr.events.writer import Heartbeats, WriterNumbers
-from kaa_epr.register import HEADER_ROOM, limits_of, rules_of
-from kaa_epr.store.register_api import RegisterStore
-from kaa_epr.store.transfer import WriteBatch
-from kaa_epr.wire.publishing import publishing
+from kaa_epr.mongo.register_api import RegisterStore
+from kaa_epr.mongo.transfer import WriteBatch
+from kaa_epr.nats.publisher import Publisher
+from kaa_epr.nats.publishing import publishing
+from kaa_epr.nats.writer import Heartbeats, WriterNumbers
+from kaa_epr.register.commit.batch import Parts
+from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.importing import EventfulImport
+from kaa_epr.register.outbox.sweeper import Sweeper
+from kaa_epr.register.register import HEADER_ROOM, limits_of, rules_of
 
 _CONNECT_SECONDS: Final = 10.0
 _STALL_SECONDS: Final = 60.0

@@ -17,8 +17,8 @@ from kaa_epr.config.engine import engine_config
 from kaa_epr.config.settings import Settings
 from kaa_epr.engine.pure.bson_check import DocumentError
 from kaa_epr.engine.pure.entry import Entry, from_bson, id_of, split
-from kaa_epr.store import Store, open_store
-from kaa_epr.store.errors import StoreError
+from kaa_epr.mongo import Store, open_store
+from kaa_epr.mongo.errors import StoreError
 
 SAMPLES: Final = 20
 """Documents compared: enough to show a wrong field mapping, few enough not to be felt."""

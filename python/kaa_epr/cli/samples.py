@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from kaa_epr.config.settings import Settings
-from kaa_epr.store import open_store
-from kaa_epr.store.transfer import ImportOptions, import_endpoints
+from kaa_epr.mongo import open_store
+from kaa_epr.mongo.transfer import ImportOptions, import_endpoints
 
 _SECONDS = 30.0
 

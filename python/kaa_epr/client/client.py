@@ -28,8 +28,8 @@ from kaa_epr.client.errors import (
 )
 from kaa_epr.client.options import ClientOptions, check_seconds
 from kaa_epr.client.result import EndpointMetadata
-from kaa_epr.events import subjects
-from kaa_epr.events.avro import AvroError
+from kaa_epr.messages import subjects
+from kaa_epr.messages.avro import AvroError
 
 _OWN_ID_BYTES: Final = 64
 """Room in a correlationId for what this client appends to the caller's."""

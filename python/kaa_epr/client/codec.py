@@ -10,7 +10,7 @@ from typing import Any, Final
 import fastavro
 
 from kaa_epr import schemas
-from kaa_epr.events.avro import AvroError, Cursor, Datum, read_string
+from kaa_epr.messages.avro import AvroError, Cursor, Datum, read_string
 
 MAX_ID_BYTES: Final = 4096
 """A longer correlationId or endpointId is refused with an empty echo, so its answer could not be matched."""

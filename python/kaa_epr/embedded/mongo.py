@@ -13,7 +13,7 @@ from kaa_epr.embedded import binaries
 from kaa_epr.embedded.errors import ServerFailed
 from kaa_epr.embedded.process import ServerProcess
 from kaa_epr.embedded.server import EmbeddedServer
-from kaa_epr.store import replica_set
+from kaa_epr.mongo import replica_set
 
 HOST: Final = "127.0.0.1"
 REPLICA_SET: Final = "rs0"

@@ -62,7 +62,7 @@ class Evidence(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldMapping:
-    """Names of the top-level document fields (design section 4)."""
+    """Names of the top-level document fields (ARCHITECTURE.md, "Stored documents")."""
 
     id: str = "_id"
     metadata: str = "metadata"
@@ -88,7 +88,7 @@ class EngineConfig:
     plain_revision: int = 1
     """The revision (1 or 2) of a request with no byte after ``include``."""
     settle_ms: int = 2_000
-    """How long nothing is cached after connecting to a cluster (design section 3, rule 3)."""
+    """How long nothing is cached after connecting to a cluster (coherence rule 3)."""
     silence_ms: int = 1_500
     """After how long without a sign of life a writer counts as silent (rule 5, ``schemas/coherence/``)."""
     forget_ms: int = 60_000

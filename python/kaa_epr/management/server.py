@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kaa_epr.management.http_server import App, HttpServer, Options
+from kaa_epr.http.server import App, HttpServer, Options
 
 MAX_CONNECTIONS: Final = 64
 """Probes and scrapers need a handful."""

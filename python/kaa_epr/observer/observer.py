@@ -12,15 +12,15 @@ from kaa_epr.config.engine import engine_config
 from kaa_epr.config.settings import Settings
 from kaa_epr.engine.api import Kind
 from kaa_epr.log import Repeats
+from kaa_epr.mongo.opening import open_store
+from kaa_epr.nats.options import connect_options
+from kaa_epr.nats.watching import Watch
 from kaa_epr.observer.asking import Asker
 from kaa_epr.observer.check import Check, Policy, Tools
 from kaa_epr.observer.counts import Counts, Skip, Verdict
 from kaa_epr.observer.limits import Rate
 from kaa_epr.observer.reading import Reader
 from kaa_epr.observer.told import event_subjects, read_event
-from kaa_epr.store.opening import open_store
-from kaa_epr.wire.options import connect_options
-from kaa_epr.wire.watching import Watch
 
 _NAME: Final = "kaa-epr observe"
 _ANSWER_SECONDS: Final = 1.0

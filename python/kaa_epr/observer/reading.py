@@ -10,10 +10,10 @@ from kaa_epr.engine.api import FieldMapping
 from kaa_epr.engine.pure.bson_check import DocumentError
 from kaa_epr.engine.pure.entry import Tombstone, from_bson, id_of, split
 from kaa_epr.log import Repeats, get_logger
+from kaa_epr.mongo.api import Store
+from kaa_epr.mongo.errors import StoreError
 from kaa_epr.observer.counts import Counts
 from kaa_epr.observer.judging import UNKNOWN, UNUSABLE, State, Stored, found
-from kaa_epr.store.api import Store
-from kaa_epr.store.errors import StoreError
 
 _BATCH: Final = 256
 _ABSENT: Final = Stored(State(UNKNOWN), None)

@@ -15,9 +15,9 @@ from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.server import ManagementServer
 from kaa_epr.metrics import TableMetrics
+from kaa_epr.nats.options import unless
 from kaa_epr.observer.counts import OBSERVER_TABLE
 from kaa_epr.observer.observer import Observer, ObserverOptions
-from kaa_epr.wire.options import unless
 
 _log = log.get_logger(__name__)
 

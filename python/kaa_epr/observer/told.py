@@ -10,8 +10,8 @@ from kaa_epr.engine.api import Kind
 from kaa_epr.engine.pure.checked import DecodeError
 from kaa_epr.engine.pure.codec import decode_event
 from kaa_epr.engine.pure.writers import version_of
-from kaa_epr.events import subjects
-from kaa_epr.events.writer import VERSION
+from kaa_epr.messages import subjects
+from kaa_epr.nats.writer import VERSION
 
 _VERSION: Final = VERSION.lower()
 

@@ -1,4 +1,4 @@
-//! Switches that break one rule of design section 3 each, so that tests can show that they would notice.
+//! Switches that break one rule of coherence each, so that tests can show that they would notice.
 //!
 //! Only tests compile them (feature `bug-switches`); elsewhere [`Bugs::has`] is a constant `false`.
 

@@ -1,4 +1,4 @@
-//! When an entry may be served and a load may be cached (design section 3).
+//! When an entry may be served and a load may be cached (ARCHITECTURE.md, "Coherence").
 //!
 //! A load begun in one epoch is worth nothing in the next. The epoch grows when a connection is made or lost, when
 //! its event subscriptions are confirmed or lost, and with every flush.

@@ -51,7 +51,7 @@ pub const CARRY_KEEP: usize = 64 * 1024;
 /// Bytes of capacity the output keeps between chunks: a full chunk of small answers.
 pub const OUTPUT_KEEP: usize = 2 * FEED_OUTPUT_LIMIT;
 
-/// Endpoints that settle after foreign events (design section 3, rule 7); beyond it all endpoints settle.
+/// Endpoints that settle after foreign events (coherence rule 7); beyond it all endpoints settle.
 pub const MAX_SETTLING: usize = 65_536;
 
 /// Writers of numbered events (rule 5): each register process is one, and each of its restarts. Beyond it nothing

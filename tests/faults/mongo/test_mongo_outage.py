@@ -9,8 +9,8 @@ from bson import Int64
 from pymongo import WriteConcern
 
 from kaa_epr.embedded import NatsServer
-from kaa_epr.events import subjects
-from kaa_epr.events.outgoing import EventKind, encode
+from kaa_epr.messages import subjects
+from kaa_epr.messages.outgoing import EventKind, encode
 from tests.faults.mongo.serving import ELECTING, LEFT_SOCKETS, noticed, serving
 from tests.faults.scene import Scene
 from tests.support.fleet import LOOK, Fleet

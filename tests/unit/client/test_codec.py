@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kaa_epr import schemas
 from kaa_epr.client.codec import Answer, Codec, Request, leading_correlation_id
-from kaa_epr.events.avro import AvroError
+from kaa_epr.messages.avro import AvroError
 
 LONGS = st.integers(-(2**63), 2**63 - 1)
 

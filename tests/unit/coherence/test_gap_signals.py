@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaa_epr.engine.api import Engine, Evidence, FlushCause, Kind
-from kaa_epr.events.writer import WriterNumbers
+from kaa_epr.nats.writer import WriterNumbers
 from tests.property.documents import Raw, document, endpoint, int64, text
 from tests.property.messages import Get, event_payload
 from tests.property.support import MONO, WALL, answers, ask, each_engine, load, needs_rust, started

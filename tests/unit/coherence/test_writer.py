@@ -7,9 +7,9 @@ import asyncio
 import nats.errors
 import pytest
 
-from kaa_epr.events import writer
-from kaa_epr.events.subjects import InvalidSubjectToken
-from kaa_epr.events.writer import BASE, LEAVING, SEQ, VERSION, WRITER, Heartbeats, WriterNumbers
+from kaa_epr.messages.subjects import InvalidSubjectToken
+from kaa_epr.nats import writer
+from kaa_epr.nats.writer import BASE, LEAVING, SEQ, VERSION, WRITER, Heartbeats, WriterNumbers
 
 SUBJECT = "kaa.v1.coherence.epr.heartbeat"
 

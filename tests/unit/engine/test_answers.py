@@ -1,4 +1,4 @@
-"""Every row of design section 5, in its order, in both engines."""
+"""Every row of the README's table of answers, in its order, in both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is cached, served and joined, and what is not (design section 3), in both engines."""
+"""What is cached, served and joined, and what is not (ARCHITECTURE.md, "Coherence"), in both engines."""
 
 from __future__ import annotations
 

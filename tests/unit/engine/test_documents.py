@@ -1,4 +1,4 @@
-"""Stored documents, ours and foreign ones (design section 4), in both engines."""
+"""Stored documents, ours and foreign ones (ARCHITECTURE.md, "Stored documents"), in both engines."""
 
 from __future__ import annotations
 

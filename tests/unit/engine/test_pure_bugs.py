@@ -1,4 +1,4 @@
-"""A bug in the pure engine costs its get a 500 and nobody else anything (design section 5, last row)."""
+"""A bug in the pure engine costs its get a 500 and nobody else anything (the last row of that table)."""
 
 from __future__ import annotations
 

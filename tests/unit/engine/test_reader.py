@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from kaa_epr.engine.api import FastEngine, FeedResult, Kind, Reader
-from kaa_epr.wire.fast import is_fast
+from kaa_epr.nats.fast import is_fast
 from tests.property.messages import Get, event_payload
 from tests.property.support import answers, needs_rust, started
 from tests.unit.engine.driving import OURS, cached, stored

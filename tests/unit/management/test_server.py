@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from kaa_epr.http.server import AddressError
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
-from kaa_epr.management.http_server import AddressError
 from kaa_epr.management.server import (
     MAX_CONNECTIONS,
     MAX_HEAD_BYTES,

@@ -8,13 +8,13 @@ from zlib import crc32
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kaa_epr.changes.commands import PutKeys
-from kaa_epr.changes.stats import Stats as RegisterCounts
 from kaa_epr.engine import stats as names
 from kaa_epr.engine.api import EngineConfig
 from kaa_epr.engine.pure import PureEngine
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats, WitnessStats
 from kaa_epr.metrics_table import BUILD_INFO, REGISTER_TABLE, TABLE, markdown
+from kaa_epr.register.intake.commands import PutKeys
+from kaa_epr.register.stats import Stats as RegisterCounts
 
 GOLDEN = Path(__file__).with_name("golden.txt")
 

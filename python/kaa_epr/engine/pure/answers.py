@@ -1,4 +1,4 @@
-"""What a request is answered with (design section 5), as frames for the connection."""
+"""What a request is answered with (README, "What a get is answered with"), as frames for the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an entry may be served and a load may be cached (design section 3)."""
+"""When an entry may be served and a load may be cached (ARCHITECTURE.md, "Coherence")."""
 
 from __future__ import annotations
 

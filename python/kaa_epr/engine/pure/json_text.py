@@ -1,7 +1,6 @@
 """BSON values as JSON text, as `bson.json_util` prints them with relaxed options and DATETIME_AUTO.
 
-Design section 4. Deviations of json_util from the Extended JSON specification are part of the contract: it is
-the oracle.
+Deviations of json_util from the Extended JSON specification are part of the contract: it is the oracle.
 """
 
 from __future__ import annotations

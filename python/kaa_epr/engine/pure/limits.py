@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 MAX_ID_BYTES: Final = 4096
-"""UTF-8 bytes of a correlationId or endpointId: what every answer echoes stays small (design section 5)."""
+"""UTF-8 bytes of a correlationId or endpointId: what every answer echoes stays small."""
 
 MAX_ENDPOINT_IDS: Final = 1000
 """Endpoints of one request for application versions, repeated ones counted each time."""

@@ -86,7 +86,7 @@ class Serving:
         """Correlation ids of gets that met a bug, until the shell takes them."""
 
     def get(self, kind: Kind, reply: bytes, headers: bytes, payload: bytes, now: Now, *, fresh: bool) -> None:
-        """Flow 1 in the order of design section 5: replyTo, decoding, expiry, cache; then ``_miss``."""
+        """Flow 1 in the README's order of answers: replyTo, decoding, expiry, cache; then ``_miss``."""
         for name in _COUNTED[kind]:
             self.counters.add(name)
         self.judged(self.coherence.passed(now.mono_ms))
@@ -247,7 +247,7 @@ class Serving:
             self._answer_late(gather.waiter, failure or gather.groups(), now)
 
     def _answer_one(self, waiter: Waiter, outcome: Outcome, now: Now) -> None:
-        """Makes one answer. A bug in there costs this get a 500 and no other anything (design section 5)."""
+        """Makes one answer. A bug in there costs this get a 500 and no other anything."""
         if outcome is BUG:
             self.bugs.append(waiter.request.correlation_id)
         correlation_id = waiter.request.correlation_id

@@ -103,7 +103,7 @@ impl Core {
         }
     }
 
-    /// Flow 1, in the order of design section 5: replyTo, decoding, expiry, cache, pending limit, store, size.
+    /// Flow 1, in the order of the README's table of answers: replyTo, decoding, expiry, cache, pending limit, store, size.
     #[inline]
     fn request<'a, R: Request<'a>>(&mut self, message: &Message<'a>, fresh: bool, now: Now) {
         self.stats.requested(R::KIND);

@@ -1,4 +1,4 @@
-//! Every row of design section 5, in its order, and what an answer repeats.
+//! Every row of the README's table of answers, in its order, and what an answer repeats.
 
 use kaa_epr_core::bugs::Bug;
 use kaa_epr_core::epmmp::{Revision, Shape};

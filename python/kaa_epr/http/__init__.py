@@ -1,0 +1,1 @@
+"""HTTP for management and register: `server.py` listens within limits, `auth.py` checks tokens."""

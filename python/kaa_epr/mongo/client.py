@@ -1,0 +1,192 @@
+"""The client under the store: opened from settings, every operation bounded, closed in the end.
+
+Motor's and PyMongo's own asynchronous classes offer the same methods but no common type, so ``_client`` and
+what comes from it are ``Any`` here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
+
+import pymongo
+from bson.errors import BSONError
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
+from pymongo import ReadPreference
+from pymongo.errors import AutoReconnect, InvalidURI, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from kaa_epr.config.groups import StoreSettings
+from kaa_epr.config.mongo import MongoSettings
+from kaa_epr.mongo.errors import (
+    StoreOverloaded,
+    StoreSettingsRefused,
+    StoreTimeout,
+    StoreUnavailable,
+    from_driver,
+)
+from kaa_epr.mongo.options import client_options
+from kaa_epr.mongo.primary import PrimaryWatch
+from kaa_epr.mongo.reply import FirstBatch, first_batch
+
+_log: Final = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+MAJORITY: Final = "majority"
+_CLOSE_SECONDS: Final = 1.0
+"""How long closing waits for operations that nobody waits for any more."""
+
+
+class BoundedClient(ABC):
+    """A client whose operations all end in time for whoever waits, and by themselves for whoever does not."""
+
+    def __init__(self, mongo: MongoSettings, store: StoreSettings) -> None:
+        """Opens a client on the running loop; it connects with the first operation.
+
+        Raises ``StoreSettingsRefused`` when the driver does not accept the settings.
+        """
+        self.fields = mongo.fields
+        self._watch = PrimaryWatch(asyncio.get_running_loop())
+        self._operations: set[asyncio.Task[Any]] = set()
+        self._abandoned: set[asyncio.Task[Any]] = set()
+        # As many as loads may be in flight: so many a store that hangs leaves behind until the breaker trips.
+        # Each holds a connection and, under Motor, one of few threads (five per processor, shared by all).
+        self._max_abandoned = store.max_loads
+        options = client_options(mongo, store) | {"event_listeners": [self._watch]}
+        try:
+            # Of an option in the URI that it does not take, the driver only warns.
+            with warnings.catch_warnings(action="error", category=UserWarning):
+                self._client = self._open(mongo.uri.get_secret_value(), options)
+        except (PyMongoError, ValueError, TypeError, OSError, UserWarning) as error:
+            # from None: the driver's text may quote parts of the connection string.
+            raise StoreSettingsRefused(_without_secrets(error)) from None
+        self._database = self._client.get_database(
+            mongo.database,
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern(MAJORITY),
+            write_concern=WriteConcern(MAJORITY),
+        )
+        self._collection = self._database.get_collection(mongo.collection)
+        self._name = mongo.collection
+        self.namespace = f"{mongo.database}.{mongo.collection}"
+        self.identity = f"{_hosts(mongo.uri.get_secret_value())}/{self.namespace}"
+
+    @property
+    @abstractmethod
+    def driver(self) -> str:
+        """``motor`` or ``pymongo``."""
+
+    @abstractmethod
+    def _open(self, uri: str, options: Mapping[str, Any]) -> Any:
+        """The driver's client."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Closes the driver's client."""
+
+    @property
+    def abandoned(self) -> int:
+        """Operations nobody waits for any more that the driver has not finished yet."""
+        return len(self._abandoned)
+
+    def on_primary_changed(self, callback: Callable[[], None]) -> None:
+        """Sets what is called when another primary, or a new term of one, is seen."""
+        self._watch.on_change(callback)
+
+    async def close(self) -> None:
+        """Closes all connections. Unfinished operations get a second, then fail."""
+        unfinished = set(self._operations)
+        if unfinished:
+            _, unfinished = await asyncio.wait(unfinished, timeout=_CLOSE_SECONDS)
+        for task in unfinished:
+            task.cancel()
+        await self._close()
+        if unfinished:
+            await asyncio.wait(unfinished, timeout=_CLOSE_SECONDS)
+
+    # --- for subclasses -------------------------------------------------------------------------------------
+    async def _bounded(self, work: Coroutine[Any, Any, _T], operation: str, time_limit: float) -> _T:
+        """The result of ``work``, which runs in a task of its own and is never cancelled.
+
+        Cancelling would make PyMongo close the connection, and Motor leave its thread alone with it. When
+        time is up, or the caller is cancelled, the work is left to its own time limits.
+        """
+        if len(self._abandoned) >= self._max_abandoned:
+            work.close()
+            raise StoreOverloaded(len(self._abandoned))
+        task = asyncio.get_running_loop().create_task(work)
+        self._operations.add(task)
+        task.add_done_callback(self._operations.discard)
+        try:
+            done, _ = await asyncio.wait((task,), timeout=time_limit)
+        except asyncio.CancelledError:
+            self._abandon(task)
+            raise
+        if not done:
+            self._abandon(task)
+            raise StoreTimeout(operation, time_limit)
+        if task.cancelled():
+            raise StoreUnavailable("it was closed")
+        try:
+            return task.result()
+        except (PyMongoError, BSONError) as error:
+            raise from_driver(error, operation, time_limit) from error
+        finally:
+            # The error's traceback holds this frame, and the task the error: no cycle to be left behind.
+            del task
+
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.add(task)
+        task.add_done_callback(self._bury)
+
+    def _bury(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.debug("an operation past its time limit ended with %s", type(error).__name__)
+
+    async def _limited(
+        self, work: Callable[[], Coroutine[Any, Any, _T]], operation: str, time_limit: float
+    ) -> _T:
+        """As ``_bounded``, with the driver's own limits raised: these may take longer than loads."""
+
+        async def run() -> _T:
+            with pymongo.timeout(time_limit):
+                return await work()
+
+        return await self._bounded(run(), operation, time_limit + 1)
+
+    async def _ask(self, command: Mapping[str, Any], read_concern: str = MAJORITY) -> FirstBatch:
+        command = {**command, "readConcern": {"level": read_concern}}
+        answer = await self._database.command(command, codec_options=DEFAULT_RAW_BSON_OPTIONS)
+        return first_batch(answer["cursor"].raw)
+
+    async def _page(self, find: Mapping[str, Any]) -> bytes:
+        """The documents of a find of one answer. Asked twice, as the driver asks with cursors of its own."""
+        try:
+            return (await self._ask(find)).documents
+        except AutoReconnect as error:
+            if error.timeout:
+                raise
+            return (await self._ask(find)).documents
+
+
+def _hosts(uri: str) -> str:
+    """The host part of a connection string, as written, without the credentials in front of it."""
+    authority = uri.partition("://")[2].partition("/")[0].partition("?")[0]
+    return authority.rpartition("@")[2]
+
+
+def _without_secrets(error: Exception) -> str:
+    if isinstance(error, InvalidURI):
+        return "mongo.uri is not a MongoDB connection string"
+    if isinstance(error, UserWarning):
+        return "mongo.uri has an option that the driver does not know, or a value that it does not take"
+    if isinstance(error, OSError):
+        # A certificate that cannot be read: the file's name is what one needs to know.
+        return f"{error.strerror or type(error).__name__} ({error.filename or 'certificate or key file'})"
+    return f"{type(error).__name__} while opening the client; check mongo.uri, mongo.tls and the user"

@@ -1,0 +1,106 @@
+"""Conditional writes of the register: on the version, with the events in the same write.
+
+A bulk write tells which statement failed, but not which one matched nothing. So every conditional update is
+an upsert that cannot insert: where its condition does not hold, it fails with a code of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from bson import Int64
+from pymongo import UpdateOne
+
+from kaa_epr.mongo.api import WriteFailure
+
+OUTBOX: Final = "outbox"
+CLAIM: Final = "outbox_claim"
+
+_CANNOT_INSERT: Final = {"_id": None}
+"""In ``$setOnInsert``: an insertion would change the ``_id`` that the condition names, which is refused."""
+_NO_VERSION: Final = Int64(-1)
+"""Of no document; the condition of an insertion must match nothing."""
+_CLAIMED_AT: Final = {f"{CLAIM}.at": True}
+"""The server's clock, not ours: replicas' clocks may differ."""
+
+_IMMUTABLE_FIELD: Final = 66
+_DUPLICATE_KEY: Final = 11_000
+_TOO_LARGE: Final = frozenset({10_334, 17_419, 17_420})
+_NOT_VALID: Final = 121
+
+
+class Claim(NamedTuple):
+    """Who publishes the events of an outbox."""
+
+    owner: str
+    """Replica."""
+    id: str
+    """Tells this claim from all others."""
+
+
+class Fields(NamedTuple):
+    """What a change does to the fields of a document."""
+
+    set: Mapping[str, Any]
+    unset: Mapping[str, Any]
+
+
+def insert(endpoint_id: str, fields: Fields, events: Sequence[Mapping[str, Any]], claim: Claim) -> UpdateOne:
+    """Makes a document that does not exist; another one of the ID makes it a race."""
+    # An update and no insertion: only updates can take the server's clock.
+    return UpdateOne(
+        {"_id": endpoint_id, "version": _NO_VERSION}, _update(fields, events, claim), upsert=True
+    )
+
+
+def update(
+    endpoint_id: str, version: Any, fields: Fields, events: Sequence[Mapping[str, Any]], claim: Claim
+) -> UpdateOne:
+    """Changes a document that still has ``version`` (as it is stored) and an empty outbox."""
+    condition = {"_id": endpoint_id, "version": version, OUTBOX: {"$exists": False}}
+    changes = _update(fields, events, claim) | {"$setOnInsert": _CANNOT_INSERT}
+    return UpdateOne(condition, changes, upsert=True)
+
+
+def _update(fields: Fields, events: Sequence[Mapping[str, Any]], claim: Claim) -> dict[str, Any]:
+    claimed = {OUTBOX: list(events), f"{CLAIM}.by": claim.owner, f"{CLAIM}.id": claim.id}
+    changes: dict[str, Any] = {"$set": {**fields.set, **claimed}, "$currentDate": _CLAIMED_AT}
+    return changes | ({"$unset": dict(fields.unset)} if fields.unset else {})
+
+
+def take_over(endpoint_id: str, seen_claim: str | None, claim: Claim) -> UpdateOne:
+    """Claims an outbox, if its claim is still the one that was seen."""
+    condition = {"_id": endpoint_id, OUTBOX: {"$exists": True}, f"{CLAIM}.id": seen_claim}
+    changes = {
+        "$set": {f"{CLAIM}.by": claim.owner, f"{CLAIM}.id": claim.id},
+        "$currentDate": _CLAIMED_AT,
+        "$setOnInsert": _CANNOT_INSERT,
+    }
+    return UpdateOne(condition, changes, upsert=True)
+
+
+def is_race(failure: WriteFailure) -> bool:
+    """Whether the document is not any more what the write was made for."""
+    inserted_by_another = failure.code == _DUPLICATE_KEY and failure.index_fields == ("_id",)
+    return failure.code == _IMMUTABLE_FIELD or inserted_by_another
+
+
+def is_duplicate(failure: WriteFailure) -> bool:
+    """Whether a unique index stands in the way."""
+    return failure.code == _DUPLICATE_KEY
+
+
+def is_taken_token(failure: WriteFailure) -> bool:
+    """Whether the application has the token already."""
+    return is_duplicate(failure) and "endpoint_token" in failure.index_fields
+
+
+def is_too_large(failure: WriteFailure) -> bool:
+    """Whether the document would exceed MongoDB's 16 MiB."""
+    return failure.code in _TOO_LARGE
+
+
+def is_not_valid(failure: WriteFailure) -> bool:
+    """Whether the collection's validation rules refuse the document."""
+    return failure.code == _NOT_VALID

@@ -1,0 +1,28 @@
+"""The store over PyMongo's own asynchronous client: all on the event loop, no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import AsyncMongoClient
+
+from kaa_epr.mongo.base import MongoStore
+
+
+class PymongoStore(MongoStore):
+    """``mongo.driver: pymongo``."""
+
+    @property
+    def driver(self) -> str:
+        """As ``mongo.driver`` names it."""
+        return "pymongo"
+
+    def _open(self, uri: str, options: Mapping[str, Any]) -> Any:
+        return AsyncMongoClient[dict[str, Any]](uri, **options)
+
+    async def _session(self) -> Any:
+        return self._client.start_session(causal_consistency=False)
+
+    async def _close(self) -> None:
+        await self._client.close()

@@ -1,0 +1,94 @@
+"""What the register asks of the store, beyond what responders do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from kaa_epr.mongo.api import Store
+from kaa_epr.mongo.conditional import Claim
+
+
+class Outbox(NamedTuple):
+    """The events of one endpoint that are written and not known to be published."""
+
+    endpoint_id: str
+    owner: str | None
+    """Replica that claimed them last."""
+    claim_id: str | None
+    """Of whoever publishes them; None: nobody's."""
+    events: tuple[Mapping[str, Any], ...]
+    """As they are stored, in order."""
+
+
+class EndpointQuery(NamedTuple):
+    """Which endpoints a list shows. None: any."""
+
+    endpoint_id: str | None = None
+    application: str | None = None
+    application_version: str | None = None
+    metadata: Mapping[str, Any] = {}
+    """Keys and the values they must have, as MongoDB compares."""
+
+
+class RegisterStore(Store, Protocol):
+    """Endpoint documents, their outboxes, and batch tasks. Times in seconds, errors as ``Store``'s."""
+
+    async def current(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
+        """The documents of ``ids`` with all fields, outbox and claim included; raw, in batches.
+
+        As the primary has them, be it not the majority yet: a conditional write decides anyway, and what the
+        majority has lags behind an outbox that was cleared just now.
+        """
+
+    async def outboxes(self, owner: str, expiry: float, limit: int, time_limit: float) -> list[Outbox]:
+        """Outboxes that ``owner`` may publish: its own, and those whose claim is older than ``expiry``."""
+
+    async def backlog(self, time_limit: float) -> tuple[int, float]:
+        """How many outboxes there are, counted to a limit, and the age of the oldest claim in seconds."""
+
+    async def clear_outboxes(self, ids: Sequence[str], claims: Sequence[Claim], time_limit: float) -> None:
+        """Empties the outboxes that were published under one of ``claims``, unless somebody took them over.
+
+        Acknowledged by the primary alone: were it lost, the events would be published once more.
+        """
+
+    async def find_endpoints(
+        self, query: EndpointQuery, *, offset: int, limit: int, with_metadata: bool, time_limit: float
+    ) -> bytes:
+        """Raw documents in the order of their ids: ``limit``, or as many as fit into 16 MiB."""
+
+    async def count_endpoints(self, query: EndpointQuery, time_limit: float) -> int:
+        """How many endpoints ``query`` fits."""
+
+    async def metadata_keys(self, application: str, time_limit: float) -> dict[str, list[str]]:
+        """Application version → the metadata keys its endpoints have, both sorted."""
+
+    async def purge_tombstones(self, retention: float, limit: int, time_limit: float) -> int:
+        """Deletes up to ``limit`` tombstones, older than ``retention`` and without unpublished events."""
+
+    async def claim_purge(self, interval: float, time_limit: float) -> bool:
+        """Whether nobody has claimed the purge within ``interval``; it is the caller's then."""
+
+    # --- batch tasks ----------------------------------------------------------------------------------------
+    async def ensure_tasks(self, time_limit: float) -> None:
+        """Makes what the collection of tasks needs."""
+
+    async def add_task(self, task: Mapping[str, Any], time_limit: float) -> None:
+        """Stores a new task, acknowledged by the majority."""
+
+    async def task(self, task_id: str, time_limit: float) -> dict[str, Any] | None:
+        """A task, or None."""
+
+    async def claim_tasks(
+        self, owner: str, expiry: float, limit: int, time_limit: float
+    ) -> list[dict[str, Any]]:
+        """Takes over unfinished tasks whose claim is older than ``expiry`` seconds."""
+
+    async def renew_task(self, task_id: str, owner: str, time_limit: float) -> bool:
+        """Keeps a claim alive; False when it is somebody else's now."""
+
+    async def finish_task(
+        self, task_id: str, owner: str, failed: Sequence[Mapping[str, Any]], time_limit: float
+    ) -> bool:
+        """Notes the outcome of a task that ``owner`` holds."""

@@ -1,0 +1,1 @@
+"""Commands in batches: read, decide, write with the events, publish, answer."""

@@ -1,0 +1,296 @@
+"""Changes in batches: read, plan, write with the events, publish, answer; outboxes are cleared behind that.
+
+While no batch is under way and no command waits, a command leaves at once. Those that come while one is
+under way gather: until they are ``ENOUGH`` for a batch of their own; once it has ended, until they are
+``SOME`` or as long again has gone by; in any case no longer than ``GATHER`` seconds. A batch of one costs as
+much as seven more in it, so where others want the processors too, gets above all, they wait longer and for
+more: ``STRETCH``. Whoever writes alone, one after the other, does not wait. All commands for one endpoint
+that gathered become one document write, in the order in which they came, so a hot endpoint costs one round
+trip for many writers. An endpoint is in one batch at a time, and is not written while its outbox holds events
+of an earlier change: so first publications are in the order of versions, whoever publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kaa_epr.log import get_logger
+from kaa_epr.mongo.conditional import Claim
+from kaa_epr.refusals import Refusal, Unavailable
+from kaa_epr.register.commit.batch import Batch, Parts
+from kaa_epr.register.decide.planning import Item, Outcome
+from kaa_epr.register.decide.preconditions import NONE, Preconditions
+from kaa_epr.register.intake.commands import Command
+from kaa_epr.register.outbox.clearing import Clearing
+
+_log = get_logger(__name__)
+
+ENOUGH: Final = 32
+"""Endpoints with which a batch begins although another one is under way."""
+SOME: Final = 16
+"""Endpoints with which it begins once that has ended: its own costs are less than theirs then."""
+GATHER: Final = 0.1
+"""Seconds after which it begins with fewer, at the latest."""
+STRETCH: Final = 4
+"""A batch that waited for a processor as long as it ran makes the next wait so many times longer still."""
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.1
+"""Seconds before an endpoint that somebody else is changing is tried again: doubling, half of it random."""
+
+
+class Pipeline:
+    """Takes commands with ``submit``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._limits = parts.limits
+        self._waiting: dict[str, deque[Item]] = {}
+        self._ready: deque[str] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._batches = 0
+        self._some: float = SOME
+        """``SOME``, and more where processors are contended for."""
+        self._gathering: asyncio.TimerHandle | None = None
+        self._clearing = Clearing(parts, self._cleared)
+        self._closing = False
+        self._held = False
+        self.busy: set[str] = set()
+        """Endpoints of the batches under way or not cleared yet; their outboxes are ours to publish."""
+
+    # --- commands come --------------------------------------------------------------------------------------
+    async def submit(
+        self,
+        endpoint_id: str,
+        command: Command,
+        *,
+        correlation_id: str,
+        preconditions: Preconditions = NONE,
+    ) -> Outcome:
+        """Carries a command out; returns when the majority has the change and NATS its event.
+
+        Raises a ``Refusal``. A caller that is cancelled does not undo what is on its way.
+        """
+        return await asyncio.shield(self.enqueue(endpoint_id, command, correlation_id, preconditions))
+
+    def enqueue(
+        self, endpoint_id: str, command: Command, correlation_id: str, preconditions: Preconditions = NONE
+    ) -> asyncio.Future[Outcome]:
+        """As ``submit``, without waiting: all commands enqueued in one go make one batch."""
+        loop = asyncio.get_running_loop()
+        item = Item(
+            endpoint_id,
+            command,
+            correlation_id,
+            loop.time() + self._limits.patience,
+            loop.create_future(),
+            preconditions,
+        )
+        # Whoever asked may be gone when the refusal comes.
+        item.future.add_done_callback(_retrieve)
+        if self._closing:
+            item.resolve(Unavailable("The service is shutting down"))
+        elif self._parts.stats.pending >= self._limits.max_pending:
+            self._parts.stats.refuse("pending_changes")
+            item.resolve(Unavailable("Too many changes are waiting"))
+        elif self._parts.rules() is None and not self._held:
+            item.resolve(Unavailable("NATS is not connected, so no event could tell of a change"))
+        else:
+            self._accept(item)
+        return item.future
+
+    def _accept(self, item: Item) -> None:
+        self._parts.stats.pending += 1
+        begun = asyncio.get_running_loop().time()
+        item.future.add_done_callback(lambda future: self._one_less(item, begun, future))
+        self._enter([item])
+        if item.endpoint_id in self._clearing:
+            self._clearing.hasten()
+        elif self._batches < self._limits.max_batches:
+            # Not at once: what else this turn of the loop brings goes along.
+            asyncio.get_running_loop().call_soon(self._start_batches)
+
+    def _one_less(self, item: Item, begun: float, future: asyncio.Future[Outcome]) -> None:
+        stats = self._parts.stats
+        stats.pending -= 1
+        stats.ended(item.command, _outcome_of(future), asyncio.get_running_loop().time() - begun)
+
+    def _enter(self, items: Iterable[Item], *, in_front: bool = False) -> None:
+        for item in reversed(list(items)) if in_front else items:
+            waiting = self._waiting.get(item.endpoint_id)
+            if waiting is None:
+                waiting = self._waiting[item.endpoint_id] = deque()
+                if item.endpoint_id not in self.busy and item.endpoint_id not in self._timers:
+                    self._ready.append(item.endpoint_id)
+            (waiting.appendleft if in_front else waiting.append)(item)
+
+    # --- batches leave --------------------------------------------------------------------------------------
+    def _start_batches(self, *, overdue: bool = False) -> None:
+        while self._ready and self._batches < self._limits.max_batches and not self._held:
+            wanted = ENOUGH if self._batches else self._some if self._gathering else 1
+            if len(self._ready) < wanted and not overdue:
+                break
+            self._begin_batch()
+        self._gather()
+
+    def _begin_batch(self) -> None:
+        batch: dict[str, list[Item]] = {}
+        while self._ready and len(batch) < self._limits.batch_size:
+            endpoint_id = self._ready.popleft()
+            batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
+        self.busy.update(batch)
+        if not self._batches:
+            self._parts.contention.begin()
+        self._batches += 1
+        task = asyncio.get_running_loop().create_task(self._run(batch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _gather(self) -> None:
+        """What is ready and may begin, waits no longer than ``GATHER``."""
+        gathering = self._ready and self._batches < self._limits.max_batches and not self._held
+        if gathering and self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER, self._overdue)
+        elif not gathering and self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+
+    def _last_ended(self, took: float) -> None:
+        """No batch is under way any more: who waits, does so about as long again as that one took."""
+        stretch = 1 + STRETCH * (self._parts.contention.end() - 1)
+        self._some = min(ENOUGH, SOME * stretch)
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + took * stretch
+        if self._gathering is not None and self._gathering.when() > latest:
+            self._gathering.cancel()
+            self._gathering = loop.call_at(latest, self._overdue)
+
+    def _overdue(self) -> None:
+        self._gathering = None
+        self._start_batches(overdue=True)
+
+    async def _run(self, batch: dict[str, list[Item]]) -> None:
+        made = Batch(self._parts, self, batch)
+        begun = asyncio.get_running_loop().time()
+        try:
+            await made.run()
+        except Exception:  # noqa: BLE001 - the outermost boundary of a batch: nobody may be left waiting
+            _log.exception("a batch of changes met a bug")
+            for item in (item for items in batch.values() for item in items):
+                item.resolve(Refusal("Internal server error"))
+        finally:
+            self._batches -= 1
+            # The others were, or will be, released once they are cleared, and may be in another batch by now.
+            self._release(batch.keys() - set(made.published))
+            if not self._batches:
+                self._last_ended(asyncio.get_running_loop().time() - begun)
+            self._start_batches()
+
+    def _release(self, endpoint_ids: Iterable[str]) -> None:
+        for endpoint_id in endpoint_ids:
+            self.busy.discard(endpoint_id)
+            if endpoint_id in self._waiting and endpoint_id not in self._timers:
+                self._ready.append(endpoint_id)
+
+    def published(self, endpoint_ids: Sequence[str], claim: Claim) -> None:
+        """Their outboxes can be cleared; they are released then."""
+        self._clearing.add(endpoint_ids, claim)
+        if any(endpoint_id in self._waiting for endpoint_id in endpoint_ids):
+            self._clearing.hasten()
+
+    def _cleared(self, endpoint_ids: Iterable[str]) -> None:
+        self._release(endpoint_ids)
+        self._start_batches()
+
+    def again(self, items: Sequence[Item], reason: str) -> None:
+        """Commands whose endpoint somebody else is changing: later, unless their patience is over."""
+        loop = asyncio.get_running_loop()
+        left = [item for item in items if not item.future.done()]
+        for item in left:
+            item.attempts += 1
+            if loop.time() >= item.deadline:
+                self._parts.stats.refuse("contention")
+                item.resolve(Unavailable(reason))
+        left = [item for item in left if not item.future.done()]
+        if not left:
+            return
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(left[0].attempts - 1, 16))
+        endpoint_id = left[0].endpoint_id
+        self._timers[endpoint_id] = loop.call_later(
+            pause * (0.5 + random.random() / 2),  # noqa: S311 spreads replicas, guards nothing
+            self._wake,
+            endpoint_id,
+        )
+        self._enter(left, in_front=True)
+
+    def _wake(self, endpoint_id: str) -> None:
+        del self._timers[endpoint_id]
+        if endpoint_id in self._waiting and endpoint_id not in self.busy:
+            self._ready.append(endpoint_id)
+            self._start_batches()
+
+    def next_in_line(self, items: Sequence[Item]) -> None:
+        """Commands that found no room in their endpoint's outbox."""
+        self._enter(items, in_front=True)
+
+    # --- one session takes another's place ------------------------------------------------------------------
+    async def hold(self, seconds: float) -> bool:
+        """Commands gather and no batch begins; whether those that had begun were carried out in time."""
+        self._held = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+        return not self._tasks
+
+    def go_on(self) -> None:
+        """Batches begin again."""
+        self._held = False
+        self._start_batches()
+
+    # --- end ------------------------------------------------------------------------------------------------
+    async def drain(self, seconds: float) -> bool:
+        """Takes no more commands, and ends those under way; False when time was up first."""
+        self._closing = True
+        self.go_on()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self._tasks or self._waiting:
+            left = deadline - loop.time()
+            if left <= 0:
+                break
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(min(left, _LONGEST_PAUSE))
+        clean = await self._clearing.drain(deadline - loop.time()) and not (self._tasks or self._waiting)
+        self._give_up()
+        return clean
+
+    def _give_up(self) -> None:
+        """What there was no time for."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for item in (item for items in self._waiting.values() for item in items):
+            item.resolve(Unavailable("The service is shutting down"))
+        self._waiting.clear()
+        self._ready.clear()
+        self._gather()
+        for task in self._tasks:
+            task.cancel()
+
+
+def _outcome_of(future: asyncio.Future[Outcome]) -> str:
+    if future.cancelled():
+        return "cancelled"
+    error = future.exception()
+    if error is None:
+        return "changed" if future.result().changed else "unchanged"
+    return str(int(error.status)) if isinstance(error, Refusal) else "500"
+
+
+def _retrieve(future: asyncio.Future[Outcome]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,35 @@
+"""From states to the store's conditional writes, and from their failures to refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kaa_epr.messages.outgoing import OutgoingEvent
+from kaa_epr.mongo import conditional
+from kaa_epr.mongo.api import Write, WriteFailure
+from kaa_epr.refusals import Invalid, Refusal, Taken, TooLarge, Unavailable
+from kaa_epr.register.decide.state import EndpointState, update_between
+
+
+def change(
+    old: EndpointState, new: EndpointState, events: Sequence[OutgoingEvent], claim: conditional.Claim
+) -> Write:
+    """Makes ``old`` into ``new`` with ``events`` in its outbox, if ``old`` is still what is stored."""
+    fields = conditional.Fields(*update_between(old, new))
+    stored = [event.stored() for event in events]
+    if not old.exists:
+        return conditional.insert(old.id, fields, stored, claim)
+    return conditional.update(old.id, old.stored_version, fields, stored, claim)
+
+
+def refusal(failure: WriteFailure) -> Refusal:
+    """Why the server refused a write that was no race. Its own text may quote values, so it is not used."""
+    if conditional.is_taken_token(failure):
+        return Taken("endpointToken", "another endpoint of the application has it")
+    if conditional.is_duplicate(failure):
+        return Taken("endpoint", f"another document has the same {', '.join(failure.index_fields)}")
+    if conditional.is_too_large(failure):
+        return TooLarge("metadata", "the document would grow beyond MongoDB's limit of 16 MiB")
+    if conditional.is_not_valid(failure):
+        return Invalid("endpoint", "the collection's validation rules refuse it")
+    return Unavailable(f"The endpoint store refused the write with code {failure.code}")

@@ -1,0 +1,60 @@
+"""``If-Match`` and ``If-None-Match`` (RFC 9110, 13.1); 19/EPMMP's ``ifMatch`` is the first of them.
+
+The eTag of an endpoint is its version in quotes. Bare tags are taken too, since 19/EPMMP does not say that
+quotes belong to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kaa_epr.refusals import PreconditionFailed
+from kaa_epr.register.decide.state import EndpointState
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """Under which versions a change may be made, as the headers say it."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    key: str | None = None
+    """The metadata key that is the resource, where it is not the whole endpoint."""
+
+    def check_state(self, state: EndpointState) -> None:
+        """Raises ``PreconditionFailed`` unless both hold for the endpoint, or its key."""
+        self.check(state.etag, known=state.known and (self.key is None or self.key in state.metadata))
+
+    def check(self, etag: str | None, *, known: bool) -> None:
+        """Raises ``PreconditionFailed`` unless both hold for a resource that has ``etag``, if it is known."""
+        if self.if_match is not None and not (known and strong_match(self.if_match, etag)):
+            raise PreconditionFailed
+        if self.if_none_match is not None and known and weak_match(self.if_none_match, etag):
+            raise PreconditionFailed
+
+
+NONE = Preconditions()
+
+
+def strong_match(header: str, etag: str | None) -> bool:
+    """If-Match: a weak tag matches nothing."""
+    if header.strip() == "*":
+        return True
+    return etag is not None and any(not weak and tag == etag for weak, tag in _tags(header))
+
+
+def weak_match(header: str, etag: str | None) -> bool:
+    """If-None-Match: weak and strong tags are alike."""
+    if header.strip() == "*":
+        return True
+    return etag is not None and any(tag == etag for _, tag in _tags(header))
+
+
+def _tags(header: str) -> Iterator[tuple[bool, str]]:
+    """Each tag with whether it is weak. Our tags hold no commas, so none is torn apart that could match."""
+    for part in header.split(","):
+        text = part.strip()
+        weak = text.startswith("W/")
+        tag = text.removeprefix("W/")
+        yield weak, tag if tag.startswith('"') else f'"{tag}"'

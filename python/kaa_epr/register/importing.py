@@ -1,0 +1,99 @@
+"""Imports through the register's rules: every change is stored with its events, which are then published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import bson
+
+from kaa_epr.errors import KaaEprError
+from kaa_epr.mongo.documents import Endpoint
+from kaa_epr.mongo.transfer import BadLine, Batch, BatchOutcome, GoodLine
+from kaa_epr.refusals import Refusal, Unavailable
+from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.decide.planning import Outcome
+from kaa_epr.register.decide.values import DECODING
+from kaa_epr.register.intake.commands import Import
+
+_PAUSE: Final = 0.25
+"""Seconds before lines are tried again for which store or NATS were not there."""
+
+
+class ImportStalled(KaaEprError):
+    """Nothing could be written for long; all lines before are imported."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(line, reason)
+        self.line = line
+        self.reason = reason
+
+    def message(self) -> str:
+        """Where it stands and why, and what to do."""
+        return (
+            f"the import stands at line {self.line}: {self.reason}. The same command goes on there later; "
+            "--no-events fills a store that nobody serves yet without NATS"
+        )
+
+
+class EventfulImport:
+    """Writes batches of an import; ``write`` is its ``write_batch``.
+
+    A batch is one batch of the pipeline too, so each stage costs one round trip, and it is bounded as the
+    import's batches are. A line is carried out as a whole, with up to two events, or refused as a whole.
+    """
+
+    def __init__(self, pipeline: Pipeline, correlation_id: str, seconds: float) -> None:
+        """``seconds``: how long a batch is tried while store or NATS are away."""
+        self._pipeline = pipeline
+        self._correlation_id = correlation_id
+        self._seconds = seconds
+
+    async def write(self, batch: Batch) -> BatchOutcome:
+        """Returns when the majority has the changes and NATS their events. Raises ``ImportStalled``."""
+        outcome = BatchOutcome(bad=batch.bad)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._seconds
+        todo: Mapping[str, GoodLine] = batch.good
+        while todo:
+            todo, refusal = await self._attempt(todo, outcome)
+            if refusal is None:
+                break
+            if loop.time() > deadline:
+                first = min(line.number for line in todo.values())
+                raise ImportStalled(first, str(refusal))
+            await asyncio.sleep(_PAUSE)
+        return outcome
+
+    async def _attempt(
+        self, todo: Mapping[str, GoodLine], outcome: BatchOutcome
+    ) -> tuple[dict[str, GoodLine], Unavailable | None]:
+        """The lines that could not be tried, and why."""
+        futures = {
+            id_: self._pipeline.enqueue(id_, Import(_as_stored(line.endpoint)), self._correlation_id)
+            for id_, line in todo.items()
+        }
+        again: dict[str, GoodLine] = {}
+        unavailable: Unavailable | None = None
+        for id_, future in futures.items():
+            try:
+                self._note(id_, await future, outcome)
+            except Unavailable as refusal:
+                again[id_] = todo[id_]
+                unavailable = refusal
+            except Refusal as refusal:
+                outcome.bad.append(BadLine(todo[id_].number, str(refusal), id_))
+        return again, unavailable
+
+    def _note(self, endpoint_id: str, done: Outcome, outcome: BatchOutcome) -> None:
+        if done.changed:
+            outcome.written(endpoint_id, created=done.created)
+        else:
+            outcome.unchanged += 1
+
+
+def _as_stored(endpoint: Endpoint) -> Endpoint:
+    """Values in the Python types that stored ones are read as, so that equal ones compare as equal."""
+    return replace(endpoint, metadata=bson.decode(bson.encode({"": endpoint.metadata}), DECODING)[""])

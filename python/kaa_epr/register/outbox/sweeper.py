@@ -1,0 +1,126 @@
+"""Publishes what was written and not published: by a crash, a lost connection, a store that did not answer.
+
+Looks at the few documents that have an outbox, when told to and every ``interval``. Only outboxes that this
+replica left, or whose claim has expired by MongoDB's clock, are taken; taking one over is a conditional
+write, so of several replicas one publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from kaa_epr.log import Repeats, get_logger
+from kaa_epr.messages.outgoing import OutgoingEvent
+from kaa_epr.mongo import conditional
+from kaa_epr.mongo.errors import StoreError
+from kaa_epr.mongo.register_api import Outbox
+from kaa_epr.nats.publisher import PublishFailed
+from kaa_epr.register.commit.batch import Parts, new_claim
+
+_log = get_logger(__name__)
+
+INTERVAL: Final = 1.0
+"""Seconds between looks when nothing calls for one."""
+_BATCH: Final = 256
+"""Outboxes published together."""
+_PAUSE: Final = 0.05
+"""Seconds at least between two looks, however often somebody calls."""
+
+
+class Sweeper:
+    """One background task; ``kick`` when an outbox is known to wait."""
+
+    def __init__(self, parts: Parts, busy: Collection[str], interval: float = INTERVAL) -> None:
+        """``busy``: endpoints whose outboxes a batch of ours is about to publish itself."""
+        self._parts = parts
+        self._busy = busy
+        self._interval = interval
+        self._kicked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._repeats = Repeats()
+        self._counted = float("-inf")
+
+    def start(self) -> None:
+        """Begins looking."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def kick(self) -> None:
+        """Look soon."""
+        self._kicked.set()
+
+    async def stop(self) -> None:
+        """Ends; what is left unpublished another replica finds."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                while await self.sweep() == _BATCH:
+                    pass
+                await self._count()
+            except (StoreError, PublishFailed) as error:
+                self._repeats.warning(_log, "outboxes could not be swept", error=str(error))
+            await asyncio.sleep(_PAUSE)
+            await self._wait()
+
+    async def _count(self) -> None:
+        """What metrics tell, however often there is a look."""
+        now = asyncio.get_running_loop().time()
+        if now - self._counted >= self._interval:
+            self._counted = now
+            stats, limits = self._parts.stats, self._parts.limits
+            stats.outboxes, stats.oldest_outbox = await self._parts.store.backlog(limits.store_timeout)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._interval):
+                await self._kicked.wait()
+        except TimeoutError:
+            return
+        self._kicked.clear()
+
+    async def sweep(self) -> int:
+        """Publishes one batch of outboxes; how many were found. Raises StoreError or PublishFailed."""
+        p = self._parts
+        if p.rules() is None:
+            return 0
+        limits = p.limits
+        found = await p.store.outboxes(p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout)
+        wanted = [outbox for outbox in found if outbox.endpoint_id not in self._busy]
+        claim = new_claim(p.replica_id)
+        begun = asyncio.get_running_loop().time()
+        taken = await self._take_over(wanted, claim)
+        events = [event for outbox in taken for event in self._events(outbox)]
+        if not taken:
+            return 0
+        left = begun + limits.claim_expiry / 2 - asyncio.get_running_loop().time()
+        await p.publisher.publish(events, left)
+        ids = [outbox.endpoint_id for outbox in taken]
+        await p.store.clear_outboxes(ids, [claim], limits.store_timeout)
+        p.stats.republished += len(events)
+        p.stats.taken_over += sum(outbox.owner != p.replica_id for outbox in taken)
+        _log.info("published what was left behind", endpoints=len(taken), events=len(events))
+        return len(found)
+
+    async def _take_over(self, outboxes: Sequence[Outbox], claim: conditional.Claim) -> list[Outbox]:
+        if not outboxes:
+            return []
+        p = self._parts
+        writes = [conditional.take_over(o.endpoint_id, o.claim_id, claim) for o in outboxes]
+        outcome = await p.store.write(writes, p.limits.store_timeout)
+        lost = {failure.position for failure in outcome.failures}
+        return [outbox for position, outbox in enumerate(outboxes) if position not in lost]
+
+    def _events(self, outbox: Outbox) -> list[OutgoingEvent]:
+        try:
+            return [OutgoingEvent.of_stored(item) for item in outbox.events]
+        except (KeyError, TypeError, ValueError) as error:
+            # Not ours: dropped, or the endpoint could never be changed again.
+            _log.error(
+                "an outbox is unreadable and dropped", endpoint_id=outbox.endpoint_id, error=str(error)
+            )
+            return []

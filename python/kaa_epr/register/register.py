@@ -1,0 +1,272 @@
+"""The register role of a worker: its parts put together, started, attached to sessions, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from functools import partial
+
+import kaa_epr
+from kaa_epr.backoff import jittered
+from kaa_epr.config.register import RegisterSettings
+from kaa_epr.config.settings import Settings
+from kaa_epr.http.auth import Authenticator
+from kaa_epr.http.server import App
+from kaa_epr.log import get_logger
+from kaa_epr.messages import subjects
+from kaa_epr.metrics import RegisterStats
+from kaa_epr.mongo.errors import StoreError, StoreTimeout, StoreUnavailable
+from kaa_epr.mongo.indexes import ensure_indexes
+from kaa_epr.mongo.register_api import RegisterStore
+from kaa_epr.nats.bridge import Bridge
+from kaa_epr.nats.outlet import SessionOutlet
+from kaa_epr.nats.publisher import Publisher
+from kaa_epr.nats.services_api import EndpointStats
+from kaa_epr.nats.session import Session
+from kaa_epr.nats.writer import Heartbeats, WriterNumbers
+from kaa_epr.register.commit.batch import Parts, PipelineLimits
+from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.endpoints import Endpoints, EpmmpHandlers
+from kaa_epr.register.epmmp.service import EpmmpService, Operation
+from kaa_epr.register.intake.applications import Applications
+from kaa_epr.register.intake.budget import Budget
+from kaa_epr.register.outbox.sweeper import Sweeper
+from kaa_epr.register.purge import Purge
+from kaa_epr.register.rest.app import Limits, create_app
+from kaa_epr.register.rest.handlers import Handlers
+from kaa_epr.register.rest.openapi import create_document
+from kaa_epr.register.rest.server import create_server
+from kaa_epr.register.tasks import BatchTasks
+
+_log = get_logger(__name__)
+
+HEADER_ROOM = 256
+"""Bytes that the headers of an event take at most."""
+_RETRY_STORE = 0.5
+_RETRY_STORE_MAX = 5.0
+_TASKS_SECONDS = 10.0
+
+
+class Register:
+    """Takes changes over 19/EPMMP and through ``endpoints``, and tells of them."""
+
+    def __init__(self, settings: Settings, store: RegisterStore, replica_id: str) -> None:
+        self._settings = settings.register_
+        self._store = store
+        self._limits = rules_of(self._settings)
+        self._within: tuple[int, Rules] = -1, self._limits
+        instance = settings.service.instance_name
+        self.outlet = SessionOutlet()
+        numbers = WriterNumbers(instance)
+        self._heartbeats = Heartbeats(numbers, self.outlet.heartbeat)
+        self._beating = False
+        self.parts = Parts(
+            store,
+            Publisher(instance, self.outlet, numbers),
+            self._rules,
+            replica_id,
+            limits_of(self._settings),
+        )
+        self.pipeline = Pipeline(self.parts)
+        self.sweeper = Sweeper(self.parts, self.pipeline.busy)
+        self.parts.on_unpublished = self.sweeper.kick
+        self.purge = Purge(store, self._settings.tombstone_retention, self._settings.store_timeout)
+        self.endpoints = Endpoints(
+            store, self.pipeline, Applications(settings.kaa), self._settings.store_timeout
+        )
+        self.stats = self.parts.stats
+        self.budget = Budget(
+            self._settings.max_pending_bytes, on_full=partial(self.stats.refuse, "pending_bytes")
+        )
+        self._epmmp = EpmmpService(
+            instance,
+            settings.queue_group,
+            self.outlet,
+            _operations(EpmmpHandlers(self.endpoints)),
+            self.budget,
+            on_full=partial(self.stats.refuse, "epmmp_requests"),
+        )
+        self._tasks = BatchTasks(self.endpoints, replica_id, self._settings.store_timeout, self.stats)
+        self._server = create_server(
+            self._app(),
+            self._settings.rest,
+            shared=settings.workers > 1,
+            on_refused=partial(self.stats.refuse, "connections"),
+        )
+        self._serving = False
+        self._prepared = False
+        self.attached = asyncio.Event()
+        """Set when writes are taken for the first time."""
+        self._preparing: asyncio.Task[None] | None = None
+
+    def _rules(self) -> Rules | None:
+        """The rules, with the connected server's limit on payloads; None while nothing can be changed."""
+        most = self.outlet.max_payload
+        if most is None or not self._prepared:
+            return None
+        if most != self._within[0]:
+            self._within = most, self._limits.within(most - HEADER_ROOM)
+        return self._within[1]
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be changed now, for the health report."""
+        if not self._prepared:
+            return "the store's indexes are not verified yet"
+        return None if self.outlet.up else "NATS is not connected"
+
+    @property
+    def url(self) -> str | None:
+        """Where REST is served; None before ``start``."""
+        return self._server.url if self._serving else None
+
+    def numbers(self) -> RegisterStats:
+        """For metrics."""
+        return {**self.stats.told(), "pending_bytes": self.budget.used}
+
+    async def start(self) -> None:
+        """Makes or verifies what the store needs; goes on in the background while the store is away.
+
+        Raises ``ForeignCollection`` or ``IndexConflict``: such a collection is refused, not changed.
+        """
+        try:
+            await self._prepare()
+        except (StoreUnavailable, StoreTimeout) as error:
+            _log.warning("the register waits for the store", error=str(error))
+            self._preparing = asyncio.get_running_loop().create_task(self._keep_preparing())
+        self.sweeper.start()
+        self.purge.start()
+        self._tasks.start()
+        await self._server.start()
+        self._serving = True
+
+    def _app(self) -> App:
+        settings = self._settings
+        secured = settings.security.enabled
+        return create_app(
+            Handlers(
+                self.endpoints, self._tasks, self._limits, settings.store_timeout, settings.rest.public_url
+            ),
+            Authenticator(settings.security, self.stats.auth_failures),
+            Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, self.budget),
+            settings.rest.prefix,
+            create_document(kaa_epr.__version__, self._limits, secured=secured),
+        )
+
+    async def _prepare(self) -> None:
+        made = await ensure_indexes(self._store)
+        await self._store.ensure_tasks(_TASKS_SECONDS)
+        if made:
+            _log.info("made indexes", names=made)
+        self._prepared = True
+
+    async def _keep_preparing(self) -> None:
+        attempt = 0
+        while not self._prepared:
+            attempt += 1
+            await asyncio.sleep(jittered(_RETRY_STORE, _RETRY_STORE_MAX, attempt))
+            try:
+                await self._prepare()
+            except (StoreUnavailable, StoreTimeout) as error:
+                _log.debug("the register still waits for the store", error=str(error))
+            except StoreError as error:
+                _log.error("the register cannot use this collection", error=str(error))
+                return
+
+    @property
+    def message_types(self) -> tuple[str, ...]:
+        """Request types of 19/EPMMP that are answered here."""
+        return self._epmmp.message_types
+
+    def endpoint_stats(self) -> Mapping[str, EndpointStats]:
+        """Of each of them."""
+        return self._epmmp.stats()
+
+    async def attach(self, session: Session) -> None:
+        """Takes a session that has subscribed: writes are taken on it, and events go out on it."""
+        await self.outlet.attach(session.client)
+        await self._epmmp.attach(session.client)
+        await session.flush()
+        self.pipeline.go_on()
+        if not self._beating:
+            self._beating = True
+            await self._heartbeats.start()
+        self.sweeper.kick()
+        self.attached.set()
+
+    # --- one session takes another's place (a reload) ------------------------------------------------------
+    async def bridge(self, bridge: Bridge) -> None:
+        """Takes writes on the bridge's client too; events and answers go out on whatever session there is."""
+        await self._epmmp.attach(bridge.client)
+
+    async def leave(self, session: Session, seconds: float) -> None:
+        """Takes no more writes on the session, and ends those under way; what comes now waits."""
+        await self._epmmp.leave(session.client, seconds)
+        if not await self.pipeline.hold(seconds):
+            _log.warning("changes take long; their events are published on the next session, or later")
+        self.outlet.detach()
+
+    async def arrive(self, bridge: Bridge, seconds: float) -> None:
+        """Leaves the bridge's client."""
+        await self._epmmp.leave(bridge.client, seconds)
+        self.pipeline.go_on()
+
+    async def stop(self, seconds: float) -> None:
+        """Takes no more writes, ends those under way, publishes their events, and says goodbye."""
+        await self._server.stop(seconds)
+        await self._tasks.stop()
+        await self._epmmp.stop(seconds)
+        if not await self.pipeline.drain(seconds):
+            _log.warning("changes were cut short; their events are published by another replica, or later")
+        await self.sweeper.stop()
+        await self.purge.stop()
+        if self._preparing is not None:
+            self._preparing.cancel()
+        await self._heartbeats.stop()
+        self.outlet.detach()
+
+
+def rules_of(settings: RegisterSettings) -> Rules:
+    """The rules that the settings make."""
+    return Rules(
+        max_keys=settings.max_keys,
+        max_key_length=settings.max_key_length,
+        max_depth=settings.max_depth,
+        max_metadata_bytes=settings.max_metadata_bytes,
+        key_pattern=None if settings.key_pattern is None else re.compile(settings.key_pattern),
+        restricted=settings.restricted_keys,
+    )
+
+
+def limits_of(settings: RegisterSettings) -> PipelineLimits:
+    """The bounds that the settings make."""
+    return PipelineLimits(
+        max_pending=settings.max_pending,
+        max_outbox=settings.max_outbox,
+        store_timeout=settings.store_timeout,
+        claim_expiry=settings.claim_expiry,
+    )
+
+
+def _operations(handlers: EpmmpHandlers) -> tuple[Operation, ...]:
+    epmmp = "epmmp/0019-endpoint-metadata"
+    return (
+        Operation(
+            subjects.PATCH_REQUEST, f"{epmmp}-patch-request", f"{epmmp}-patch-response", handlers.patch
+        ),
+        Operation(
+            subjects.KEY_UPDATE_REQUEST,
+            f"{epmmp}-key-update-request",
+            f"{epmmp}-key-update-response",
+            handlers.key_update,
+        ),
+        Operation(
+            subjects.KEY_BATCH_UPDATE_REQUEST,
+            f"{epmmp}-key-batch-update-request",
+            f"{epmmp}-key-batch-update-response",
+            handlers.key_batch_update,
+            echoes=(),
+        ),
+    )

@@ -1,0 +1,91 @@
+"""Request bodies, checked by pydantic; what they say in JSON Schema is what they accept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from kaa_epr.refusals import Invalid
+
+ID_PATTERN: Final = r"^[a-zA-Z0-9._~-]+$"
+VERSION_PATTERN: Final = r"^[a-z0-9_-]+$"
+MAX_ID: Final = 256
+MAX_TOKEN: Final = 256
+MAX_NAME: Final = 255
+
+DOT_SEGMENTS: Final = (".", "..")
+"""IDs that no URL can name: clients take them out of a path before they send it (RFC 3986, 5.2.4)."""
+
+_TEXTS: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a field of this request",
+    "model_type": "must be a JSON object",
+    "dict_type": "must be a JSON object",
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "too_short": "has too few elements",
+    "too_long": "has too many elements",
+}
+"""For errors whose texts of pydantic speak of Python; the others stay as they are."""
+
+
+def _nameable(endpoint_id: str) -> str:
+    if endpoint_id in DOT_SEGMENTS:
+        raise ValueError("no URL can name it")
+    return endpoint_id
+
+
+EndpointId = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID), AfterValidator(_nameable)]
+EndpointToken = Annotated[str, Field(pattern=r"^[^+#/.\x00]+$", max_length=MAX_TOKEN)]
+Metadata = dict[str, Any]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", strict=True, hide_input_in_errors=True
+    )
+
+
+class AppVersionBody(_Body):
+    """An application version, by its name."""
+
+    name: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=MAX_NAME)]
+
+
+class RegisterBody(_Body):
+    """Row 1: one endpoint; ID and token are made where they are not given."""
+
+    app_version: AppVersionBody
+    metadata: Metadata = Field(default_factory=dict)
+    endpoint_token: EndpointToken | None = None
+    endpoint_id: EndpointId | None = None
+
+
+class BatchItem(_Body):
+    """One endpoint of a batch."""
+
+    metadata: Metadata
+    endpoint_token: EndpointToken | None = None
+    endpoint_id: EndpointId | None = None
+
+
+class BatchBody(_Body):
+    """Row 5: endpoints of one application version."""
+
+    app_version: AppVersionBody
+    endpoints: Annotated[list[BatchItem], Field(min_length=1, max_length=1000)]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], body: Any) -> Model:
+    """``body`` as ``model``. Raises ``Invalid`` naming the first field that is wrong, never its value."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise Invalid(field, _TEXTS.get(first["type"], first["msg"])) from None

@@ -1,0 +1,92 @@
+"""What the register counts; ``metrics_table.REGISTER_TABLE`` has the names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from kaa_epr.metrics import Buckets, RegisterStats
+from kaa_epr.register.intake.commands import (
+    Command,
+    DeleteKey,
+    Import,
+    PatchMetadata,
+    PutKeys,
+    Register,
+    ReplaceMetadata,
+    SetAppVersion,
+    Unregister,
+)
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+OPERATIONS: Final = {
+    Register: "register",
+    Unregister: "unregister",
+    SetAppVersion: "set_app_version",
+    ReplaceMetadata: "replace_metadata",
+    PatchMetadata: "patch_metadata",
+    PutKeys: "put_keys",
+    DeleteKey: "delete_key",
+    Import: "import",
+}
+_LIMITS: Final = ("pending_changes", "pending_bytes", "epmmp_requests", "contention", "connections")
+_STEPS: Final = ("accepted", "taken", "done")
+AUTH_FAILURES: Final = ("missing", "expired", "invalid", "unknown_key", "scope", "keys_unavailable")
+
+Labelled = Counter[tuple[str, ...]]
+
+
+def _zeros(*values: str) -> Labelled:
+    # A series that has not begun would hide its first step from rates.
+    return Counter({(value,): 0 for value in values})
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts since the start, and gauges."""
+
+    outcomes: Labelled = field(default_factory=Counter)
+    seconds: Buckets = field(default_factory=lambda: Buckets(SECONDS))
+    pending: int = 0
+    changes: int = 0
+    """Document writes that were acknowledged."""
+    events: int = 0
+    races: int = 0
+    unpublished: int = 0
+    republished: int = 0
+    taken_over: int = 0
+    outboxes: int = 0
+    oldest_outbox: float = 0.0
+    """In seconds."""
+    tasks: Labelled = field(default_factory=lambda: _zeros(*_STEPS))
+    refused: Labelled = field(default_factory=lambda: _zeros(*_LIMITS))
+    auth_failures: Labelled = field(default_factory=lambda: _zeros(*AUTH_FAILURES))
+
+    def ended(self, command: Command, outcome: str, seconds: float) -> None:
+        """A change was answered."""
+        self.outcomes[OPERATIONS[type(command)], outcome] += 1
+        self.seconds.observe(seconds)
+
+    def refuse(self, limit: str) -> None:
+        """Something was refused for a limit."""
+        self.refused[(limit,)] += 1
+
+    def told(self) -> RegisterStats:
+        """For metrics."""
+        return {
+            "changes": self.outcomes,
+            "change_seconds": self.seconds,
+            "pending_changes": self.pending,
+            "document_writes": self.changes,
+            "events": self.events,
+            "races": self.races,
+            "unpublished": self.unpublished,
+            "republished_events": self.republished,
+            "claims_taken_over": self.taken_over,
+            "outboxes": self.outboxes,
+            "oldest_outbox_seconds": self.oldest_outbox,
+            "tasks": self.tasks,
+            "refused": self.refused,
+            "auth_failures": self.auth_failures,
+        }
