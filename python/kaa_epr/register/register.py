@@ -35,7 +35,7 @@ from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.outbox.sweeper import Sweeper
 from kaa_epr.register.purge import Purge
 from kaa_epr.register.rest.app import Limits, create_app
-from kaa_epr.register.rest.handlers import Handlers
+from kaa_epr.register.rest.call import Backend
 from kaa_epr.register.rest.openapi import create_document
 from kaa_epr.register.rest.server import create_server
 from kaa_epr.register.tasks import BatchTasks
@@ -146,7 +146,7 @@ class Register:
         settings = self._settings
         secured = settings.security.enabled
         return create_app(
-            Handlers(
+            Backend(
                 self.endpoints, self._tasks, self._limits, settings.store_timeout, settings.rest.public_url
             ),
             Authenticator(settings.security, self.stats.auth_failures),

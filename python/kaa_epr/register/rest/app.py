@@ -17,7 +17,7 @@ from kaa_epr.http.auth import Authenticator
 from kaa_epr.log import correlation, get_logger
 from kaa_epr.refusals import Refusal
 from kaa_epr.register.intake.budget import Budget
-from kaa_epr.register.rest.handlers import Call, Handlers
+from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.http import (
     API,
     COMMON_HEADERS,
@@ -46,7 +46,7 @@ class Limits:
 
 
 def create_app(
-    handlers: Handlers,
+    backend: Backend,
     authenticator: Authenticator,
     limits: Limits,
     prefix: str,
@@ -69,7 +69,7 @@ def create_app(
         routes.append(Route(f"{base}/openapi.json", openapi))
         routes.append(Route(f"{base}/docs", docs))
         for path, operations in by_path.items():
-            endpoint = _endpoint(operations, handlers, authenticator, limits)
+            endpoint = _endpoint(operations, backend, authenticator, limits)
             # A key may hold slashes; it is the last part of its path.
             pattern = base + path.replace("{metadataKey}", "{metadataKey:path}")
             routes.append(Route(pattern, endpoint, methods=list(operations)))
@@ -79,7 +79,7 @@ def create_app(
 
 
 def _endpoint(
-    operations: Mapping[str, Operation], handlers: Handlers, authenticator: Authenticator, limits: Limits
+    operations: Mapping[str, Operation], backend: Backend, authenticator: Authenticator, limits: Limits
 ) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         operation = operations["GET" if request.method == "HEAD" else request.method]
@@ -88,7 +88,7 @@ def _endpoint(
         with correlation(correlation_id):
             try:
                 await authenticator.check(request.headers.get("authorization"), operation.scope)
-                reply = await _carry_out(request, operation, handlers, limits, correlation_id)
+                reply = await _carry_out(request, operation, backend, limits, correlation_id)
             except Refusal as error:
                 reply = refusal(error)
         return reply.response(correlation_id)
@@ -97,7 +97,7 @@ def _endpoint(
 
 
 async def _carry_out(
-    request: Request, operation: Operation, handlers: Handlers, limits: Limits, correlation_id: str
+    request: Request, operation: Operation, backend: Backend, limits: Limits, correlation_id: str
 ) -> Reply:
     check_target(request)
     query = read_all(operation.query, request.query_params)
@@ -107,7 +107,7 @@ async def _carry_out(
             limit = limits.batch if operation.large_body else limits.body
             body = await json_body(request, operation.media_type, limit, share)
         call = Call(request, request.path_params, query, body, correlation_id)
-        return await operation.handle(handlers, call)
+        return await operation.handle(backend, call)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

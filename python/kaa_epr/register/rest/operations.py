@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from kaa_epr.register.rest import query
-from kaa_epr.register.rest.handlers import Call, Handlers
+from kaa_epr.register.rest.call import Backend, Call
+from kaa_epr.register.rest.handlers import batches, endpoints, lists, metadata
 from kaa_epr.register.rest.http import JSON, JSON_PATCH, Reply
 from kaa_epr.register.rest.query import Parameter
 
-Handle = Callable[[Handlers, Call], Awaitable[Reply]]
+Handle = Callable[[Backend, Call], Awaitable[Reply]]
 
 READ: Final = "endpoint:read"
 UPDATE: Final = "endpoint:update"
@@ -52,7 +53,7 @@ OPERATIONS: Final = (
         "registerEndpoint",
         "Register an endpoint.",
         CREATE,
-        Handlers.register,
+        endpoints.register,
         body="Registration",
         success=201,
         answer="RegisteredEndpoint",
@@ -64,7 +65,7 @@ OPERATIONS: Final = (
         "listEndpoints",
         "List endpoints, in the order of their IDs.",
         READ,
-        Handlers.list_endpoints,
+        lists.list_endpoints,
         query=(
             query.ENDPOINT_ID,
             query.APPLICATION,
@@ -82,7 +83,7 @@ OPERATIONS: Final = (
         "registerEndpoints",
         "Register up to 1000 endpoints in the background.",
         CREATE,
-        Handlers.register_batch,
+        batches.register_batch,
         body="BatchRegistration",
         large_body=True,
         success=202,
@@ -94,7 +95,7 @@ OPERATIONS: Final = (
         "getBatchStatus",
         "What came of a batch registration; known for a day after its end.",
         CREATE,
-        Handlers.batch_status,
+        batches.batch_status,
         query=(query.APP_NAME, query.TASK_ID),
         answer="BatchStatus",
         refusals=(404,),
@@ -105,7 +106,7 @@ OPERATIONS: Final = (
         "getEndpoint",
         "Show an endpoint.",
         READ,
-        Handlers.get_endpoint,
+        endpoints.get_endpoint,
         query=(query.INCLUDE_METADATA,),
         answer="Endpoint",
         conditional=True,
@@ -116,7 +117,7 @@ OPERATIONS: Final = (
         "deleteEndpoint",
         "Unregister an endpoint.",
         DELETE,
-        Handlers.delete_endpoint,
+        endpoints.delete_endpoint,
         success=204,
         conditional=True,
     ),
@@ -126,7 +127,7 @@ OPERATIONS: Final = (
         "getAppVersion",
         "The application version of an endpoint.",
         READ,
-        Handlers.get_app_version,
+        endpoints.get_app_version,
         answer="AppVersion",
         conditional=True,
     ),
@@ -136,7 +137,7 @@ OPERATIONS: Final = (
         "putAppVersion",
         "Move an endpoint to another application version.",
         UPDATE,
-        Handlers.put_app_version,
+        endpoints.put_app_version,
         body="AppVersionName",
         answer="AppVersion",
         conditional=True,
@@ -148,7 +149,7 @@ OPERATIONS: Final = (
         "getMetadata",
         "The metadata of an endpoint, all or some keys.",
         READ,
-        Handlers.get_metadata,
+        metadata.get_metadata,
         query=(query.INCLUDE_KEYS,),
         answer="Metadata",
         conditional=True,
@@ -159,7 +160,7 @@ OPERATIONS: Final = (
         "putMetadata",
         "Replace the metadata of an endpoint.",
         UPDATE,
-        Handlers.put_metadata,
+        metadata.put_metadata,
         body="Metadata",
         answer="Metadata",
         conditional=True,
@@ -171,7 +172,7 @@ OPERATIONS: Final = (
         "patchMetadata",
         "Change the metadata of an endpoint by a JSON Patch (RFC 6902).",
         UPDATE,
-        Handlers.patch_metadata,
+        metadata.patch_metadata,
         body="JsonPatch",
         media_type=JSON_PATCH,
         answer="Metadata",
@@ -184,7 +185,7 @@ OPERATIONS: Final = (
         "getMetadataKey",
         "The value of one metadata key.",
         READ,
-        Handlers.get_key,
+        metadata.get_key,
         answer="StoredValue",
         conditional=True,
     ),
@@ -194,7 +195,7 @@ OPERATIONS: Final = (
         "putMetadataKey",
         "Set one metadata key.",
         UPDATE,
-        Handlers.put_key,
+        metadata.put_key,
         body="MetadataValue",
         answer="StoredValue",
         conditional=True,
@@ -206,7 +207,7 @@ OPERATIONS: Final = (
         "deleteMetadataKey",
         "Remove one metadata key.",
         UPDATE,
-        Handlers.delete_key,
+        metadata.delete_key,
         success=204,
         conditional=True,
         refusals=(403,),
@@ -217,7 +218,7 @@ OPERATIONS: Final = (
         "listMetadataKeys",
         "The metadata keys of an endpoint.",
         READ,
-        Handlers.list_keys,
+        metadata.list_keys,
         answer="KeyList",
         conditional=True,
     ),
@@ -227,7 +228,7 @@ OPERATIONS: Final = (
         "listApplicationMetadataKeys",
         "The metadata keys in use, by application version.",
         READ_KEYS,
-        Handlers.list_application_keys,
+        lists.list_application_keys,
         answer="KeysByVersion",
     ),
 )

@@ -1,0 +1,86 @@
+"""What handlers see: one request, and what they carry it out with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+
+from kaa_epr.refusals import PreconditionFailed
+from kaa_epr.register.decide.planning import Outcome
+from kaa_epr.register.decide.preconditions import NONE, Preconditions, strong_match, weak_match
+from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.decide.state import EndpointState
+from kaa_epr.register.endpoints import Endpoints
+from kaa_epr.register.intake.commands import Command
+from kaa_epr.register.rest.http import API, Reply, empty, preconditions_of
+from kaa_epr.register.tasks import BatchTasks
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as far as it is the same for all operations."""
+
+    request: Request
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Any
+    correlation_id: str
+
+    @property
+    def endpoint_id(self) -> str:
+        """Of the path."""
+        return self.path["endpointId"]
+
+    @property
+    def metadata_key(self) -> str:
+        """Of the path."""
+        return self.path["metadataKey"]
+
+    def preconditions(self, key: str | None = None) -> Preconditions:
+        """``If-Match`` and ``If-None-Match``; ``key``: of the endpoint's, the one that they are about."""
+        return preconditions_of(self.request, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What there is to answer with."""
+
+    endpoints: Endpoints
+    tasks: BatchTasks
+    rules: Rules
+    """What a request may hold is judged before its conditions and before anything is read."""
+    seconds: float
+    """Longest time for one step with the store."""
+    public_url: str | None = None
+    """What clients put before ``/api/v1``, where the request itself does not say that."""
+
+    def place(self, call: Call, below: str) -> str:
+        """``scheme://host/…/api/v1/`` as the caller sees it, and what is below it.
+
+        Kaa documents ``Location`` as an absolute URI.
+        """
+        url = call.request.url
+        before = self.public_url or f"{url.scheme}://{url.netloc}{url.path[: url.path.index(API)]}"
+        return f"{before}{API}/{below}"
+
+    async def change(self, call: Call, command: Command, key: str | None = None) -> Outcome:
+        """Carries out what the call asks of its endpoint, under its conditions. Raises a ``Refusal``."""
+        conditions = call.preconditions(key)
+        has_any = conditions.if_match is not None or conditions.if_none_match is not None
+        return await self.endpoints.change(
+            call.endpoint_id, command, call.correlation_id, conditions if has_any else NONE
+        )
+
+
+def read_reply(call: Call, state: EndpointState, body: Any) -> Reply:
+    """A GET's answer, or 304 or 412 where its conditions say so (RFC 9110, 13.2.2)."""
+    conditions = call.preconditions()
+    if conditions.if_match is not None and not strong_match(conditions.if_match, state.etag):
+        raise PreconditionFailed
+    if conditions.if_none_match is not None and weak_match(conditions.if_none_match, state.etag):
+        return empty(HTTPStatus.NOT_MODIFIED, state.etag)
+    return Reply(body=body, etag=state.etag)
