@@ -3,6 +3,7 @@
 
 pub mod avro;
 pub mod bson;
+pub mod change;
 pub mod entry;
 pub mod epmmp;
 pub mod error;

@@ -1,6 +1,6 @@
 //! Documents and arrays: framing and iteration.
 
-use super::Value;
+use super::{RawElements, RawValues, Value};
 use crate::error::DocumentError;
 use crate::limits::MAX_DEPTH;
 
@@ -28,7 +28,7 @@ fn body(raw: &[u8]) -> Result<&[u8], DocumentError> {
 }
 
 /// Splits one element off `body`: type, key (without its NUL) and what follows.
-fn element(body: &[u8]) -> Result<(u8, &[u8], &[u8]), DocumentError> {
+pub(super) fn element(body: &[u8]) -> Result<(u8, &[u8], &[u8]), DocumentError> {
     let (&kind, rest) = body.split_first().ok_or(DocumentError::Malformed)?;
     let end = memchr::memchr(0, rest).ok_or(DocumentError::Malformed)?;
     Ok((kind, &rest[..end], &rest[end + 1..]))
@@ -51,6 +51,12 @@ impl<'a> Document<'a> {
     pub const fn elements(&self) -> Elements<'a> {
         Elements { rest: self.body }
     }
+
+    /// The elements in order, their values as bytes; an error is the last item.
+    #[must_use]
+    pub const fn raw_elements(&self) -> RawElements<'a> {
+        RawElements { rest: self.body }
+    }
 }
 
 impl<'a> Array<'a> {
@@ -66,6 +72,12 @@ impl<'a> Array<'a> {
     #[must_use]
     pub const fn values(&self) -> Values<'a> {
         Values { rest: self.body }
+    }
+
+    /// The values in order as bytes; an error is the last item.
+    #[must_use]
+    pub const fn raw_values(&self) -> RawValues<'a> {
+        RawValues { rest: self.body }
     }
 }
 

@@ -1,13 +1,16 @@
-//! Reading raw BSON as PyMongo's C extension does: the same documents are accepted, the same refused.
+//! Reading raw BSON as PyMongo's C extension does: the same documents are accepted, the same refused. Writing it.
 //!
-//! Nothing is copied and nothing allocated. A [`Document`] or [`Array`] is checked for its length and
+//! When reading, nothing is copied and nothing allocated. A [`Document`] or [`Array`] is checked for its length and
 //! terminator when it is made, its elements when they are read.
 
 mod batch;
 mod document;
+mod raw;
 mod value;
+pub mod write;
 
 pub use batch::{Documents, documents};
 pub(crate) use document::deeper;
 pub use document::{Array, Document, check};
+pub use raw::{Raw, RawElements, RawValues};
 pub use value::Value;
