@@ -32,6 +32,7 @@ CHUNK_SECONDS_BUCKETS: Final = (
     *(0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5),
     *(0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5),
 )
+LOOP_SECONDS_BUCKETS: Final = (0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 LOAD_SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 Stats = Mapping[str, int | list[int]]
@@ -159,6 +160,8 @@ class Metrics(Collector):
         self._own = {
             "chunk_seconds": Buckets(CHUNK_SECONDS_BUCKETS),
             "load_seconds": Buckets(LOAD_SECONDS_BUCKETS),
+            "loop_delay_seconds": Buckets(LOOP_SECONDS_BUCKETS),
+            "loop_held_seconds": Buckets(LOOP_SECONDS_BUCKETS),
         }
         self._chunks = self._own["chunk_seconds"]
         self.registry = CollectorRegistry()
@@ -177,6 +180,11 @@ class Metrics(Collector):
     def observe_load(self, seconds: float) -> None:
         """A load ended, well or not."""
         self._own["load_seconds"].observe(seconds, 1)
+
+    def observe_loop(self, delay: float, held: float) -> None:
+        """The loop came ``delay`` seconds late to a timer, of which this process held it for ``held``."""
+        self._own["loop_delay_seconds"].observe(delay)
+        self._own["loop_held_seconds"].observe(held)
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format (``CONTENT_TYPE``)."""

@@ -21,6 +21,7 @@ from kaa_epr.engine.api import Engine, FlushCause
 from kaa_epr.log import get_logger
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
+from kaa_epr.management.loop_watch import LoopWatch
 from kaa_epr.management.server import ManagementServer
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, RegisterStats, StoreStats
 from kaa_epr.mongo import open_store
@@ -85,6 +86,7 @@ class Service:
             worker=worker,
             register=self._register_stats if settings.register_.enabled else None,
         )
+        self._loop_watch = LoopWatch(settings.management, self.metrics.observe_loop)
         self.loader = Loader(
             self.engine,
             self.store,
@@ -103,12 +105,11 @@ class Service:
         self.register = (
             Register(settings, self.store, self.replica_id) if settings.register_.enabled else None
         )
+        writes = () if self.register is None else self.register.message_types
         self._identity = ServiceIdentity(
             name=service_name(service.instance_name),
             version=semantic_version(kaa_epr.__version__),
-            endpoints=srv_endpoints(
-                settings, self.register.message_types if self.register is not None else ()
-            ),
+            endpoints=srv_endpoints(settings, writes),
             metadata=self._srv_metadata,
         )
         self._api: ServicesApi | None = None
@@ -157,6 +158,7 @@ class Service:
     # --- beginning ------------------------------------------------------------------------------------------
     async def start(self) -> None:
         """Starts everything and returns at once; ``wait_ready`` tells when gets are answered."""
+        self._loop_watch.start()
         if self.settings.management.enabled:
             await self._start_management()
         if self.register is not None:
@@ -278,6 +280,7 @@ class Service:
             self._bugs.cancel()
         if self._management is not None:
             await self._management.stop()
+        self._loop_watch.stop()
         _log.info("stopped")
 
 

@@ -151,6 +151,12 @@ class ManagementSettings(Group):
         8080,
         description="Port to listen on; 0: any free one. With several workers, worker i listens on port + i.",
     )
+    loop_interval: SecondsOrZero = Field(
+        0.02, description="How often the delay of the event loop is measured, in seconds; 0: never."
+    )
+    loop_warning: Seconds = Field(
+        0.25, description="A delay of the event loop that is logged, in seconds; heartbeats come every 0.5."
+    )
 
     def port_of(self, worker: int) -> int:
         """The port of one worker, counted from 0."""

@@ -51,6 +51,7 @@ def test_the_text_is_as_recorded() -> None:
     metrics.observe_chunk(0.0003, 5)
     metrics.observe_chunk(7.0, 1)
     metrics.observe_load(0.5)
+    metrics.observe_loop(0.03, 0.004)
     assert _own(metrics.render().decode()) + "\n" == GOLDEN.read_text()
 
 
