@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from kaa_epr.config.groups import ManagementSettings
 from kaa_epr.log import get_logger
 
 _log = get_logger(__name__)
@@ -19,12 +19,24 @@ Observe = Callable[[float, float], None]
 """Told of each look: the delay and, of it, the time that this process held the loop; in seconds."""
 
 
+class Bounds(Protocol):
+    """The settings; in seconds."""
+
+    @property
+    def loop_interval(self) -> float:
+        """Between two looks; 0: there are none."""
+
+    @property
+    def loop_warning(self) -> float:
+        """A delay that is logged."""
+
+
 class LoopWatch:
     """Looks from ``start`` to ``stop``, on the running loop."""
 
-    def __init__(self, settings: ManagementSettings, observe: Observe) -> None:
-        self._interval = settings.loop_interval
-        self._loud = settings.loop_warning
+    def __init__(self, bounds: Bounds, observe: Observe) -> None:
+        self._interval = bounds.loop_interval
+        self._loud = bounds.loop_warning
         self._observe = observe
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
