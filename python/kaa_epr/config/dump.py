@@ -45,6 +45,8 @@ def _masked(value: Any, path: PathKey) -> Any:
         return [mask_userinfo(str(server)) for server in value]
     if path == _APPLICATIONS:
         return {name: _masked_application(application) for name, application in value.items()}
+    if leaf is not None and leaf.mapping:
+        return value
     if isinstance(value, dict):
         return _masked_group(value, path)
     if leaf is None or (leaf.secret and value is not None):

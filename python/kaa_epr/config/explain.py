@@ -59,7 +59,8 @@ def _conflict(path: PathKey, expected: str, entries: Mapping[PathKey, Entry]) ->
 
 def _wrong_value(path: PathKey, detail: ErrorDetails, entries: Mapping[PathKey, Entry]) -> Problem:
     prefixes = [path[:length] for length in range(len(path), 0, -1)]
-    entry = next((entries[prefix] for prefix in prefixes if prefix in entries), None)
+    below = (entry for key, entry in entries.items() if key[: len(path)] == path)
+    entry = next((entries[prefix] for prefix in prefixes if prefix in entries), next(below, None))
     leaf = next((LEAVES[prefix] for prefix in prefixes if prefix in LEAVES), None)
     # What lies in Kaa's own section is not shown: it may be a secret of another service.
     shown = None if leaf is None or is_open(path) else show(detail["input"], secret=leaf.secret)

@@ -21,6 +21,7 @@ from kaa_epr.config.names import (
     LEAVES,
     PathKey,
     is_ignored,
+    is_in_mapping,
     is_open,
     nearest,
     secret_of_file,
@@ -103,7 +104,7 @@ class _Merge:
             if entry.value not in (None, {}):
                 self._refuse(entry, f"expected a mapping with keys such as {_example(entry.path)}")
             return None
-        if is_open(entry.path):
+        if is_open(entry.path) or is_in_mapping(entry.path):
             return entry
         section = is_ignored(entry.path)
         if section is not None:

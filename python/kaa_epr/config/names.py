@@ -26,6 +26,8 @@ class Leaf(NamedTuple):
     field: FieldInfo
     secret: bool
     file: bool
+    mapping: bool
+    """Its value is a mapping, whose names are no settings."""
 
     @property
     def key(self) -> str:
@@ -89,7 +91,8 @@ def _walk(model: type[Group], path: PathKey) -> Iterator[Leaf | PathKey]:
         kinds = list(_leaf_types(field.annotation))
         group = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Group)), None)
         if group is None:
-            yield Leaf(below, field, secret=SecretStr in kinds, file=Path in kinds)
+            mapping = any(get_origin(kind) is dict for kind in kinds)
+            yield Leaf(below, field, secret=SecretStr in kinds, file=Path in kinds, mapping=mapping)
         else:
             yield below
             yield from _walk(group, below)
@@ -105,6 +108,12 @@ OPEN: Final[PathKey] = ("kaa",)
 def is_open(path: PathKey) -> bool:
     """Whether ``path`` lies in Kaa's own section, where keys of other services are kept."""
     return path[: len(OPEN)] == OPEN and path not in LEAVES and path not in GROUPS
+
+
+def is_in_mapping(path: PathKey) -> bool:
+    """Whether ``path`` is a name in a setting that is a mapping, or lies below one."""
+    above = (path[:length] for length in range(1, len(path)))
+    return any(prefix in LEAVES and LEAVES[prefix].mapping for prefix in above)
 
 
 def is_ignored(path: PathKey) -> PathKey | None:

@@ -49,6 +49,10 @@ def _none_is_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
+KeyList = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+"""Metadata keys: a list, or ``a,b``."""
+
+
 class SecuritySettings(Group):
     """Who may use the REST interface: bearer tokens (JWT) of an authorization server."""
 
@@ -141,7 +145,7 @@ class RegisterSettings(Group):
     key_pattern: Annotated[str, AfterValidator(_pattern)] | None = Field(
         None, description="Regular expression that new metadata keys must match as a whole."
     )
-    restricted_keys: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_none_is_empty)] = Field(
+    restricted_keys: Annotated[dict[str, KeyList], BeforeValidator(_none_is_empty)] = Field(
         default_factory=dict,
         description="Metadata keys that nobody may change here, by application; `*`: in all of them.",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kaa_epr.config.dump import dump_yaml
 from kaa_epr.config.load import Loaded, load
 from kaa_epr.config.problems import ConfigError
 
@@ -74,6 +75,24 @@ def test_sources_override_single_keys_not_groups(tmp_path: Path) -> None:
 def test_empty_variables_and_none_flags_are_not_set(tmp_path: Path) -> None:
     environ = {"KAA_EPR__LOG__LEVEL": "", "NATS_PASSWORD": "", "NATS_PASSWORD_FILE": ""}
     assert _load(tmp_path, "log: {level: error}", environ, {"log.level": None}).settings.log.level == "error"
+
+
+def test_a_mapping_can_be_said_by_every_source_name_by_name(tmp_path: Path) -> None:
+    text = "register: {restricted_keys: {'*': [locked, 'a,b'], meter: [serial]}}"
+    variables = {"KAA_EPR__REGISTER__RESTRICTED_KEYS__METER": "serial, owner"}
+    loaded = _load(tmp_path, text, variables, {"register.restricted_keys.gate": "code"})
+    restricted = {"*": ("locked", "a,b"), "meter": ("serial", "owner"), "gate": ("code",)}
+    assert loaded.settings.register_.restricted_keys == restricted
+    assert loaded.origins["register.restricted_keys.meter"].startswith("environment variable")
+    again = _load(tmp_path, dump_yaml(loaded.settings), {"KAA_EPR__MONGO__URI": "mongodb://127.0.0.1"})
+    assert again.settings.register_.restricted_keys == restricted
+
+
+@pytest.mark.parametrize("text", ["meter: 5", "meter: {a: b}", "meter: [5]"])
+def test_a_wrong_value_in_a_mapping_is_named(tmp_path: Path, text: str) -> None:
+    (problem,) = _problems(tmp_path, f"register:\n  restricted_keys:\n    {text}\n")
+    assert problem.startswith("register.restricted_keys.meter")
+    assert "(epr.yaml, line 3)" in problem
 
 
 def test_an_empty_file_and_empty_groups_change_nothing(tmp_path: Path) -> None:
