@@ -104,6 +104,13 @@ class PreconditionFailed(Refusal):
     text = "The endpoint's eTag does not match"
 
 
+class Superseded(Refusal):
+    """A change whose first try was left unknown, and the endpoint is not any more as it was then."""
+
+    status = HTTPStatus.CONFLICT
+    text = "The endpoint was changed since this was first tried; perhaps by the first try, and then by others"
+
+
 class Unusable(Refusal):
     """The stored document cannot be read; said as the responder says it."""
 
@@ -120,3 +127,10 @@ class Unavailable(Refusal):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class InternalError(Refusal):
+    """Ours; the log has it. The change was not made."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    text = "Internal server error"

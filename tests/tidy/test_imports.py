@@ -24,7 +24,7 @@ MAY_USE: Final[dict[str, set[str]]] = {
     "responder": {"mongo", "engine", "nats", "messages", "config", "metrics"},
     "nats": {"engine", "messages", "config", "metrics"},
     "http": {"config", "refusals"},
-    "register": {"http", "mongo", "nats", "messages", "config", "metrics", "refusals"},
+    "register": {"http", "mongo", "nats", "messages", "config", "metrics", "refusals", "engine", "_core"},
     "management": {"http", "metrics"},
     "embedded": {"mongo"},
     "observer": {"client", "nats", "mongo", "messages", "engine", "config", "metrics", "management"},

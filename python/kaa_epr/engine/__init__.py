@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import Literal, NamedTuple, TypeAlias
 
 from kaa_epr.engine.api import Engine, EngineConfig
@@ -43,7 +44,7 @@ def choose(engine: EngineName) -> Choice:
     if engine == "pure":
         return Choice("pure", None)
     try:
-        import kaa_epr._core  # noqa: F401
+        import_module("kaa_epr._core")
     except ImportError as error:
         reason = f"the extension kaa_epr._core does not load ({error})"
         if engine == "rust":

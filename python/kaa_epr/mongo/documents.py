@@ -42,7 +42,7 @@ class DocumentInvalid(StoreError):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)
-        self.field = _shown(field)
+        self.field = shown(field)
         self.reason = reason
 
     def message(self) -> str:
@@ -50,7 +50,7 @@ class DocumentInvalid(StoreError):
         return f"{self.field}: {self.reason}"
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """A path that fits into a line: names in metadata may be long, and hold anything."""
     if not path.isprintable():
         path = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
@@ -129,8 +129,13 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
         _check_value(f"metadata.{key}", value, METADATA_LEVELS + 1)
 
 
+def is_endpoint_id(text: str) -> bool:
+    """Whether all characters may stand in an endpoint ID; its length is another matter."""
+    return _ENDPOINT_ID.fullmatch(text) is not None
+
+
 def _check_id(endpoint_id: str) -> None:
-    if not _ENDPOINT_ID.fullmatch(endpoint_id):
+    if not is_endpoint_id(endpoint_id):
         raise DocumentInvalid(
             "endpointId", "only the characters a-z A-Z 0-9 . _ ~ - are allowed, at least one"
         )

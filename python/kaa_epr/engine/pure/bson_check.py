@@ -138,7 +138,29 @@ def check_inside(element: Element, level: int) -> None:
         check_inside(child, level + 1)
 
 
+def frames(document: bytes) -> Iterator[tuple[str, Element]]:
+    """Names and elements, judged only as far as it takes to find their ends; raises DocumentError otherwise.
+
+    Bytes of names that are not UTF-8 are as ``surrogateescape`` makes them.
+    """
+    for kind, name, start, end in _frames(document, 0, len(document)):
+        yield name.decode(errors="surrogateescape"), Element(kind, "", document, start, end)
+
+
+def check_element(element: Element) -> None:
+    """Checks a value that was only framed, but for what documents, arrays and code scopes hold."""
+    _check_value(element.data, element.kind, element.start, element.end)
+
+
 def _elements(data: bytes, start: int, end: int, *, named: bool) -> Iterator[Element]:
+    for kind, raw_name, value, value_end in _frames(data, start, end):
+        name = _utf8(raw_name) if named else ""
+        _check_value(data, kind, value, value_end)
+        yield Element(kind, name, data, value, value_end)
+
+
+def _frames(data: bytes, start: int, end: int) -> Iterator[tuple[Type, bytes, int, int]]:
+    """Type, name, and where the value begins and ends."""
     if _document_end(data, start, end) != end:
         raise _malformed()
     pos, last = start + 4, end - 1
@@ -148,10 +170,9 @@ def _elements(data: bytes, start: int, end: int, *, named: bool) -> Iterator[Ele
         except ValueError:
             raise _malformed() from None
         value = _cstring_end(data, pos + 1, last)
-        name = _utf8(data[pos + 1 : value - 1]) if named else ""
+        name = data[pos + 1 : value - 1]
         pos = _value_end(data, kind, value, last)
-        _check_value(data, kind, value, pos)
-        yield Element(kind, name, data, value, pos)
+        yield kind, name, value, pos
 
 
 def _check_value(data: bytes, kind: Type, start: int, end: int) -> None:

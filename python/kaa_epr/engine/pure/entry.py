@@ -138,7 +138,7 @@ def from_bson(document: bytes, endpoint_id: str, mapping: FieldMapping) -> Entry
         endpoint_id=endpoint_id,
         fields=_metadata(fields.get(mapping.metadata)),
         app_version=_app_version(fields.get(mapping.application_version)),
-        version=_version(fields.get(mapping.version)),
+        version=version_of(fields.get(mapping.version)),
     )
 
 
@@ -184,12 +184,13 @@ def _app_version(stored: Element | None) -> str | None:
 def _version_if_any(stored: Element | None) -> int | None:
     """Deleted is deleted, whatever the version looks like."""
     try:
-        return _version(stored)
+        return version_of(stored)
     except DocumentError:
         return None
 
 
-def _version(stored: Element | None) -> int | None:
+def version_of(stored: Element | None) -> int | None:
+    """The version, if there is one; raises DocumentError for what is no integer of 64 bits."""
     if stored is None or stored.is_null:
         return None
     number = _NUMBERS.get(stored.kind)
