@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
@@ -42,8 +42,12 @@ class RawNats(asyncio.Protocol):
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, made = await asyncio.get_running_loop().create_connection(cls, host, port)
             said = {"verbose": False, "headers": True, "no_responders": True, "echo": echo, **(options or {})}
-            made.write(b"CONNECT " + json.dumps(said).encode() + b"\r\n")
-            await made.round_trip()
+            try:
+                made.write(b"CONNECT " + json.dumps(said).encode() + b"\r\n")
+                await made.round_trip()
+            except BaseException:
+                made.close()
+                raise
         return made
 
     def subscribe(self, subject: str, handler: Handler, queue: str = "") -> None:
@@ -103,3 +107,39 @@ class RawNats(asyncio.Protocol):
                 pong.set_exception(Lost("the connection ended"))
                 pong.exception()  # nobody may be waiting for it any more
         self._pongs.clear()
+
+
+class Lasting:
+    """A connection to one of several servers, made anew when it is needed and was lost; one at a time."""
+
+    def __init__(
+        self, urls: Sequence[str], prepare: Callable[[RawNats], Awaitable[object]] | None = None
+    ) -> None:
+        """``prepare`` is awaited with every new connection before anybody gets it."""
+        self._urls = list(urls)
+        self._prepare = prepare
+        self._connection: RawNats | None = None
+        self._connecting = asyncio.Lock()
+
+    async def get(self) -> RawNats:
+        """One that is not known to be lost. Raises OSError or TimeoutError when the next server refuses."""
+        async with self._connecting:
+            if self._connection is None or self._connection.lost.is_set():
+                self._connection = await self._new()
+            return self._connection
+
+    async def _new(self) -> RawNats:
+        self._urls.append(self._urls.pop(0))
+        made = await RawNats.connected(self._urls[0])
+        if self._prepare is not None:
+            try:
+                await self._prepare(made)
+            except BaseException:
+                made.close()
+                raise
+        return made
+
+    def close(self) -> None:
+        """Ends the connection that there is."""
+        if self._connection is not None:
+            self._connection.close()

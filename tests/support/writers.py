@@ -19,7 +19,7 @@ from kaa_epr.nats.publisher import Publisher, PublishFailed
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from tests.support.frames import Item
 from tests.support.load import RETRY, read_varint
-from tests.support.raw_nats import Lost, RawNats
+from tests.support.raw_nats import Lasting, Lost, RawNats
 from tests.support.writer import WRITE_TIMEOUT, Writer
 
 _UPDATE_SCHEMA: Final = "epmmp/0019-endpoint-metadata-key-update-request"
@@ -31,9 +31,7 @@ class RegisterWriter(Writer):
     def __init__(self, *args: Any, instance: str, urls: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._subject = subjects.targeted(instance, subjects.EPMMP, subjects.KEY_UPDATE_REQUEST)
-        self._urls = list(urls)
-        self._connection: RawNats | None = None
-        self._connecting = asyncio.Lock()
+        self._connection = Lasting(urls, self._listen)
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self._number = 0
         self.statuses: dict[int, int] = {}
@@ -42,8 +40,7 @@ class RegisterWriter(Writer):
         await self._connected()
 
     async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        self._connection.close()
 
     async def write(self, endpoint_ids: Sequence[str]) -> None:
         endpoint_id = endpoint_ids[0]
@@ -59,20 +56,17 @@ class RegisterWriter(Writer):
             await self.settle(endpoint_id, counter)
 
     async def _connected(self) -> RawNats | None:
-        """A connection that lives, made anew if need be; None when the writer is stopped before."""
-        async with self._connecting:
-            while self._connection is None or self._connection.lost.is_set():
-                self._urls.append(self._urls.pop(0))
-                try:
-                    made = await RawNats.connected(self._urls[0])
-                    made.subscribe(f"writer.{id(self)}.*", self._take)
-                    await made.round_trip()
-                except (OSError, TimeoutError):
-                    if await self.stopped_within(RETRY):
-                        return None
-                else:
-                    self._connection = made
-        return self._connection
+        """A connection that lives; None when the writer is stopped before."""
+        while True:
+            try:
+                return await self._connection.get()
+            except (OSError, TimeoutError):
+                if await self.stopped_within(RETRY):
+                    return None
+
+    async def _listen(self, connection: RawNats) -> None:
+        connection.subscribe(f"writer.{id(self)}.*", self._take)
+        await connection.round_trip()
 
     async def _ask(self, connection: RawNats, endpoint_id: str, counter: int) -> int:
         """The status of the register's answer; 0 if none came."""
@@ -203,17 +197,15 @@ class ForeignWriter(Writer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self._subject = subjects.metadata_updated(originator)
-        self._urls = list(urls)
+        self._connection = Lasting(urls)
         self._w = w
         self._silent = silent
-        self._connection: RawNats | None = None
 
     async def open(self) -> None:
-        self._connection = await RawNats.connected(self._urls[0])
+        await self._connection.get()
 
     async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        self._connection.close()
 
     async def write(self, endpoint_ids: Sequence[str]) -> None:
         endpoint_id = endpoint_ids[0]
@@ -231,11 +223,9 @@ class ForeignWriter(Writer):
         """Until a server has taken the event; whether one has before the writer was stopped."""
         while True:
             try:
-                if self._connection is None or self._connection.lost.is_set():
-                    self._urls.append(self._urls.pop(0))
-                    self._connection = await RawNats.connected(self._urls[0])
-                self._connection.publish(self._subject, _event_payload(endpoint_id))
-                await self._connection.round_trip()
+                connection = await self._connection.get()
+                connection.publish(self._subject, _event_payload(endpoint_id))
+                await connection.round_trip()
             except (OSError, TimeoutError):
                 if await self.stopped_within(RETRY):
                     return False

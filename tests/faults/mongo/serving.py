@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import pytest
-
 from kaa_epr.embedded import NatsServer
 from tests.faults.scene import Scene
 from tests.support.fleet import Fleet
@@ -19,17 +17,6 @@ CALM: Final = Allowance(seen=30.0)
 """One replica may show a write that the other has cached the time before of, until it is acknowledged."""
 ELECTING: Final = Allowance(seen=30.0, unavailable=True)
 NEW_PRIMARY: Final = "kaa_epr_flushes_total:store_primary_changed"
-
-
-LEFT_SOCKETS: Final = (
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-    ),
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <function _SelectorTransport:pytest.PytestUnraisableExceptionWarning"
-    ),
-)
-"""Of PyMongo's asynchronous client, of members that were killed; see the scene's fixture."""
 
 
 @asynccontextmanager

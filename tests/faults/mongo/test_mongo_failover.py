@@ -9,12 +9,12 @@ from __future__ import annotations
 import pytest
 
 from kaa_epr.embedded import NatsServer
-from tests.faults.mongo.serving import ELECTING, LEFT_SOCKETS, NEW_PRIMARY, noticed, serving
+from tests.faults.mongo.serving import ELECTING, NEW_PRIMARY, noticed, serving
 from tests.faults.scene import Scene
 from tests.support.replica_set import ReplicaSet
 from tests.support.waiting import kept
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(180), *LEFT_SOCKETS]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 
 async def test_a_secondary_dies_and_comes_back(

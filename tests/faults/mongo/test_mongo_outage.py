@@ -11,7 +11,7 @@ from pymongo import WriteConcern
 from kaa_epr.embedded import NatsServer
 from kaa_epr.messages import subjects
 from kaa_epr.messages.outgoing import EventKind, encode
-from tests.faults.mongo.serving import ELECTING, LEFT_SOCKETS, noticed, serving
+from tests.faults.mongo.serving import ELECTING, noticed, serving
 from tests.faults.scene import Scene
 from tests.support.fleet import LOOK, Fleet
 from tests.support.history import History
@@ -21,7 +21,7 @@ from tests.support.raw_nats import RawNats
 from tests.support.replica_set import ReplicaSet
 from tests.support.waiting import kept, until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(180), *LEFT_SOCKETS]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 AWAY: Final = Allowance(seen=30.0, unavailable=True, unanswered=True)
 """NATS is gone as well."""
