@@ -234,7 +234,7 @@ class Metrics(Collector):
         for label_value, key in row.samples.items():
             value = stats[key]
             assert not isinstance(value, list)
-            family.add_metric([self._worker, label_value][: len(names)], value)
+            family.add_metric([self._worker, label_value][: len(names)], value / _per_base_unit(key))
         return family
 
     def _histogram(self, row: Row, engine: Stats) -> Metric:
@@ -251,10 +251,9 @@ class Metrics(Collector):
         total = engine.get(f"{key}_sum")
         assert isinstance(counts, list)
         assert not isinstance(total, list)
-        if key == "wait_ms":
-            bounds = [bound / 1000 for bound in WAIT_MS_BUCKETS]
-            return bounds, counts, None if total is None else total / 1000
-        return BATCH_SIZE_BUCKETS, counts, total
+        per = _per_base_unit(key)
+        bounds = [bound / per for bound in (WAIT_MS_BUCKETS if key == "wait_ms" else BATCH_SIZE_BUCKETS)]
+        return bounds, counts, None if total is None else total / per
 
 
 class TableMetrics(Collector):
@@ -281,6 +280,11 @@ class TableMetrics(Collector):
             for label_value, key in row.samples.items():
                 family.add_metric([] if row.label is None else [label_value], numbers[key])
             yield family
+
+
+def _per_base_unit(key: str) -> int:
+    """How many of the source's units are one of Prometheus's base units: sources count milliseconds too."""
+    return 1000 if key.endswith("_ms") else 1
 
 
 def _cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:

@@ -22,7 +22,8 @@ class Row(NamedTuple):
     kind: Kind
     source: Source
     samples: Mapping[str, str]
-    """Label value to name in the source; the label value is "" where there is no label."""
+    """Label value to name in the source; the label value is "" where there is no label. What is counted in
+    milliseconds there has a name that ends in ``_ms``; it is exposed in seconds."""
     help: str
     label: str | None = None
 
@@ -170,7 +171,7 @@ TABLE: Final = (
         "Writers of numbered events: all that are known, and of these who is silent or has lost events.",
     ),
     _many(
-        "heartbeat_age_milliseconds",
+        "heartbeat_age_seconds",
         "gauge",
         "state",
         {
@@ -285,7 +286,7 @@ TABLE: Final = (
         "Age of the last change by MongoDB's clock when it was told of; 0 when there was none.",
     ),
     _one(
-        "change_stream_answer_age_milliseconds",
+        "change_stream_answer_age_seconds",
         "gauge",
         "witness",
         "answer_age_ms",

@@ -98,7 +98,7 @@ class ResponderSettings(Group):
         2.0, description="How long such an answer without a deadline of its own is held, in seconds."
     )
     default_revision: Literal[1, 2, 3] = Field(
-        3, description="Revision of the answer to a request whose revision cannot be told."
+        1, description="Revision of the answer to a get that cannot be read, and so not its revision."
     )
     plain_revision: Literal[1, 2] = Field(
         1, description="Revision of a request with nothing after `include`."

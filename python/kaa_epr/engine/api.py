@@ -84,7 +84,8 @@ class EngineConfig:
     max_held_bytes: int = 16 * 1024 * 1024
     held_max_age_ms: int = 2_000
     store_timeout_ms: int = 2_000
-    default_revision: int = 3
+    default_revision: int = 1
+    """The revision (1, 2 or 3) of the 400 to a get that could not be read far enough to tell its own."""
     plain_revision: int = 1
     """The revision (1 or 2) of a request with no byte after ``include``."""
     settle_ms: int = 2_000

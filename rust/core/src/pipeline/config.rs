@@ -29,7 +29,7 @@ pub struct Config {
     pub hold: HoldBounds,
     /// How long a get may wait for a load to begin, in milliseconds.
     pub store_timeout_ms: u64,
-    /// Revision of a 400 whose own cannot be told.
+    /// Revision of the 400 to a get that could not be read far enough to tell its own.
     pub default_revision: Revision,
     /// Revision of a request with nothing after `include`.
     pub plain_revision: Revision,

@@ -41,7 +41,7 @@ pub fn config() -> Config {
             max_age_ms: 2_000,
         },
         store_timeout_ms: STORE_TIMEOUT,
-        default_revision: Revision::Three,
+        default_revision: Revision::One,
         plain_revision: Revision::One,
         spans: Spans {
             settle_ms: SETTLE,
