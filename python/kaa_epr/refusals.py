@@ -5,6 +5,7 @@ Texts name fields and keys, never values.
 
 from __future__ import annotations
 
+from enum import Enum
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -118,19 +119,56 @@ class Unusable(Refusal):
     text = "Stored endpoint is unusable"
 
 
-class Unavailable(Refusal):
-    """Not now: the store or NATS does not take it. Should the change be stored, then its event follows."""
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    text = "{reason}"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 class InternalError(Refusal):
-    """Ours; the log has it. The change was not made."""
+    """A bug of ours; the log has it. Whether the change is stored is not known."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     text = "Internal server error"
+
+
+class Stored(Enum):
+    """What became of the change that was asked for."""
+
+    NO = "no"
+    """Nothing, and it will not be carried out later: asking again is safe. So for all that only reads."""
+    UNKNOWN = "unknown"
+    """Perhaps it is stored, or will be; its event then follows. Only reading the endpoint tells."""
+    YES = "yes"
+    """It is stored for good, and its event follows by itself."""
+
+
+class Unavailable(Refusal):
+    """Not now: the store or NATS does not take it, or too much is under way."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, reason: str, stored: Stored, version: int | None = None) -> None:
+        """``version``: the endpoint's when the change was decided; None: none, or nothing was decided."""
+        super().__init__(reason, stored, version)
+        self.reason = reason
+        self.stored = stored
+        self.version = version
+
+    def message(self) -> str:
+        """Why; where it is not simply undone, that comes first."""
+        match self.stored:
+            case Stored.NO:
+                return self.reason
+            case Stored.UNKNOWN:
+                return f"Perhaps the change is stored: {self.reason}"
+            case Stored.YES:
+                return f"The change is stored, but {self.reason}"
+
+
+class WriteRefused(Unavailable):
+    """The store is there and refuses to write this, for a reason that we know nothing of."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"The endpoint store refused the write with code {code}", Stored.NO)
+        self.args = (code,)
+        self.code = code
+
+
+def store_unavailable() -> Unavailable:
+    """The store did not answer a read, or was not asked; said as the responder says it."""
+    return Unavailable("Endpoint store is unavailable", Stored.NO)

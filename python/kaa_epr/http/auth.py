@@ -18,7 +18,7 @@ import jwt
 
 from kaa_epr.config.register import SecuritySettings
 from kaa_epr.log import Repeats, get_logger
-from kaa_epr.refusals import Refusal, Unavailable
+from kaa_epr.refusals import Refusal, Stored, Unavailable
 
 _log = get_logger(__name__)
 
@@ -115,7 +115,7 @@ class Authenticator:
         if key is not None:
             return key
         if not self._keys:
-            raise Unavailable("The keys of tokens cannot be read")
+            raise Unavailable("The keys of tokens cannot be read", Stored.NO)
         raise Unauthorized("The token is signed with an unknown key", "unknown_key")
 
     def _refresh(self, key_id: str | None) -> asyncio.Task[None] | None:

@@ -5,6 +5,7 @@ api.py                          Store: what the loader, the import and the expor
 motor_store.py pymongo_store.py the same over either driver; client.py and base.py are
                                 what they share
 options.py                      settings → client options (time limits, TLS, authentication)
+sent.py                         what a write that failed can have changed
 change_stream.py                which endpoints changed, told by MongoDB
 reply.py                        the answer to a find, its documents never decoded
 primary.py                      tells of a new primary

@@ -10,6 +10,7 @@ from pymongo import InsertOne, UpdateOne
 
 from kaa_epr.config.mongo import MongoFields
 from kaa_epr.mongo.change_stream import ChangeCursor, Position
+from kaa_epr.mongo.errors import Effect, StoreError
 
 MAX_IDS: Final = 3_500
 """Most ids of one load: so many ids of 4 KiB (the engine's ceiling) still fit into one 16 MiB command."""
@@ -28,11 +29,25 @@ class WriteFailure(NamedTuple):
 
 
 class WriteOutcome(NamedTuple):
-    """What came of a batch of writes. Acknowledged by the majority."""
+    """What came of a batch of writes."""
 
     applied: int
     """Inserted documents plus updates whose filter matched."""
     failures: tuple[WriteFailure, ...]
+
+
+class WriteUnconfirmed(StoreError):
+    """The primary carried a batch out; the majority did not confirm it, and may never get it."""
+
+    effect = Effect.UNCONFIRMED
+
+    def __init__(self, outcome: WriteOutcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+    def message(self) -> str:
+        """What is not known."""
+        return "the majority of the endpoint store did not confirm a write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,11 @@ class Store(Protocol):
         """As ``load``, with all fields but ``outbox``."""
 
     async def write(self, writes: Sequence[Write], time_limit: float) -> WriteOutcome:
-        """Writes unordered, acknowledged by the majority; each write is atomic, the batch is not."""
+        """Writes unordered, acknowledged by the majority; each write is atomic, the batch is not.
+
+        Raises ``WriteUnconfirmed`` when all that is missing is the majority's word. Of any other error its
+        ``effect`` tells whether something may be written.
+        """
 
     async def page(self, after: str | None, limit: int, time_limit: float) -> bytes:
         """The next documents in the order of their ids, with all fields but ``outbox``; empty at the end.

@@ -13,7 +13,7 @@ from pymongo.read_concern import ReadConcern
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
-from kaa_epr.mongo.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome
+from kaa_epr.mongo.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome, WriteUnconfirmed
 from kaa_epr.mongo.change_stream import ChangeStreams
 from kaa_epr.mongo.client import MAJORITY
 from kaa_epr.mongo.endpoints import EndpointQueries
@@ -145,7 +145,7 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
                 result = await self._collection.bulk_write(list(writes), ordered=False)
             except BulkWriteError as error:
                 if error.details.get("writeConcernErrors"):
-                    raise
+                    raise WriteUnconfirmed(_outcome(error.details)) from error
                 return _outcome(error.details)
             return WriteOutcome(result.inserted_count + result.matched_count, ())
 

@@ -24,6 +24,7 @@ from pymongo.write_concern import WriteConcern
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.mongo.errors import (
+    Effect,
     StoreOverloaded,
     StoreSettingsRefused,
     StoreTimeout,
@@ -33,6 +34,7 @@ from kaa_epr.mongo.errors import (
 from kaa_epr.mongo.options import client_options
 from kaa_epr.mongo.primary import PrimaryWatch
 from kaa_epr.mongo.reply import FirstBatch, first_batch
+from kaa_epr.mongo.sent import SentWatch, watched
 
 _log: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -57,7 +59,7 @@ class BoundedClient(ABC):
         # As many as loads may be in flight: so many a store that hangs leaves behind until the breaker trips.
         # Each holds a connection and, under Motor, one of few threads (five per processor, shared by all).
         self._max_abandoned = store.max_loads
-        options = client_options(mongo, store) | {"event_listeners": [self._watch]}
+        options = client_options(mongo, store) | {"event_listeners": [self._watch, SentWatch()]}
         try:
             # Of an option in the URI that it does not take, the driver only warns.
             with warnings.catch_warnings(action="error", category=UserWarning):
@@ -131,7 +133,7 @@ class BoundedClient(ABC):
             self._abandon(task)
             raise StoreTimeout(operation, time_limit)
         if task.cancelled():
-            raise StoreUnavailable("it was closed")
+            raise StoreUnavailable("it was closed", Effect.PERHAPS)
         try:
             return task.result()
         except (PyMongoError, BSONError) as error:
@@ -155,8 +157,11 @@ class BoundedClient(ABC):
         """As ``_bounded``, with the driver's own limits raised: these may take longer than loads."""
 
         async def run() -> _T:
-            with pymongo.timeout(time_limit):
-                return await work()
+            with pymongo.timeout(time_limit), watched() as sent:
+                try:
+                    return await work()
+                except (PyMongoError, BSONError) as error:
+                    raise from_driver(error, operation, time_limit, sent.effect(error)) from error
 
         return await self._bounded(run(), operation, time_limit + 1)
 

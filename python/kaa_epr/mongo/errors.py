@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
 from bson.errors import BSONError
@@ -19,16 +20,31 @@ _MAX_DETAIL: Final = 400
 """Characters kept of a driver's text: it repeats the state of every server of the deployment."""
 
 
+class Effect(Enum):
+    """What an operation that failed did to the stored documents."""
+
+    NONE = "none"
+    """Nothing, and it will do nothing: it was not sent, or the server refused it before it began."""
+    PERHAPS = "perhaps"
+    """Sent, and not answered, or stopped midway; what nobody waits for may still be carried out."""
+    UNCONFIRMED = "unconfirmed"
+    """The primary has it, and nobody knows whether the majority will."""
+
+
 class StoreError(KaaEprError):
     """Base of everything the store raises."""
+
+    effect: Effect = Effect.NONE
+    """Of the operation that failed, if it writes."""
 
 
 class StoreUnavailable(StoreError):
     """The store could not be asked, or refused to answer."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, effect: Effect = Effect.NONE) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.effect = effect
 
     def message(self) -> str:
         """Why."""
@@ -47,10 +63,11 @@ class StoreOverloaded(StoreUnavailable):
 class StoreTimeout(StoreError):
     """The store did not answer in time."""
 
-    def __init__(self, operation: str, seconds: float) -> None:
+    def __init__(self, operation: str, seconds: float, effect: Effect = Effect.PERHAPS) -> None:
         super().__init__(operation, seconds)
         self.operation = operation
         self.seconds = seconds
+        self.effect = effect
 
     def message(self) -> str:
         """What took too long, and how long it was allowed to take."""
@@ -115,21 +132,23 @@ class ChangeStreamUnsupported(StoreError):
         )
 
 
-def from_driver(error: PyMongoError | BSONError, operation: str, seconds: float) -> StoreError:
-    """The store's error for a driver's.
+def from_driver(
+    error: PyMongoError | BSONError, operation: str, seconds: float, effect: Effect = Effect.NONE
+) -> StoreError:
+    """The store's error for a driver's; ``effect`` is that of the operation.
 
     Of a refused command only code and code name are kept: its text may quote stored values.
     """
     if isinstance(error, ServerSelectionTimeoutError):
-        return StoreUnavailable(f"no primary is reachable ({_detail(error)})")
+        return StoreUnavailable(f"no primary is reachable ({_detail(error)})", effect)
     if isinstance(error, PyMongoError) and error.timeout:
-        return StoreTimeout(operation, seconds)
+        return StoreTimeout(operation, seconds, effect)
     if isinstance(error, OperationFailure):
         name = (error.details or {}).get("codeName", "no code name")
-        return StoreUnavailable(f"{operation} was refused with {name} (code {error.code})")
+        return StoreUnavailable(f"{operation} was refused with {name} (code {error.code})", effect)
     if isinstance(error, ConnectionFailure):
-        return StoreUnavailable(_detail(error))
-    return StoreUnavailable(f"{operation} failed with {type(error).__name__}")
+        return StoreUnavailable(_detail(error), effect)
+    return StoreUnavailable(f"{operation} failed with {type(error).__name__}", effect)
 
 
 def _detail(error: PyMongoError) -> str:

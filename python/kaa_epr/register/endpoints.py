@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.mongo.transfer.planning import by_id
-from kaa_epr.refusals import EndpointUnknown, Invalid, Refusal, Unavailable
+from kaa_epr.refusals import EndpointUnknown, Invalid, Refusal, Stored, Unavailable, store_unavailable
 from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.decide.json_patch import parse
-from kaa_epr.register.decide.planning import Outcome
+from kaa_epr.register.decide.planning import OnlyAt, Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions
 from kaa_epr.register.decide.state import EndpointState, decode_state
 from kaa_epr.register.decide.values import parse_json
@@ -21,7 +22,6 @@ from kaa_epr.slices import Slice
 
 MAX_COMMANDS: Final = 1000
 """Of one key batch update."""
-_STORE_DOWN: Final = "Endpoint store is unavailable"
 
 
 class Endpoints:
@@ -50,7 +50,7 @@ class Endpoints:
         try:
             return by_id(await self.store.read(ids, self._seconds))
         except StoreError:
-            raise Unavailable(_STORE_DOWN) from None
+            raise store_unavailable() from None
 
     # --- changes --------------------------------------------------------------------------------------------
     async def change(
@@ -66,11 +66,16 @@ class Endpoints:
         )
 
     async def change_all(
-        self, commands: Mapping[str, Command], correlation_id: str
+        self,
+        commands: Mapping[str, Command],
+        correlation_id: str,
+        only_at: Mapping[str, OnlyAt] = MappingProxyType({}),
     ) -> dict[str, Outcome | Refusal]:
         """Carries out one command for each endpoint, in as few batches as they need."""
         futures = {
-            endpoint_id: self._pipeline.enqueue(endpoint_id, command, correlation_id)
+            endpoint_id: self._pipeline.enqueue(
+                endpoint_id, command, correlation_id, only_at=only_at.get(endpoint_id)
+            )
             for endpoint_id, command in commands.items()
         }
         outcomes: dict[str, Outcome | Refusal] = {}
@@ -127,9 +132,7 @@ class EpmmpHandlers:
         await self._require(values)
         puts: dict[str, Command] = {endpoint_id: PutKeys(keys) for endpoint_id, keys in values.items()}
         outcomes = await self._endpoints.change_all(puts, request["correlationId"])
-        for outcome in outcomes.values():
-            if isinstance(outcome, Refusal):
-                raise outcome
+        _raise_first(list(outcomes.values()))
         return {}
 
     async def _require(self, ids: Iterable[str]) -> None:
@@ -141,3 +144,15 @@ class EpmmpHandlers:
             raw = found.get(endpoint_id)
             if raw is None or not decode_state(raw).known:
                 raise EndpointUnknown(endpoint_id)
+
+
+def _raise_first(outcomes: Sequence[Outcome | Refusal]) -> None:
+    """The first refusal of several changes. That nothing is stored is said only if that is so of all."""
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    if not refusals:
+        return
+    first = refusals[0]
+    nothing = all(isinstance(each, Unavailable) and each.stored is Stored.NO for each in outcomes)
+    if isinstance(first, Unavailable) and first.stored is Stored.NO and not nothing:
+        raise Unavailable(f"not for all endpoints ({first.reason})", Stored.UNKNOWN)
+    raise first

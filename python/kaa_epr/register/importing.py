@@ -12,9 +12,9 @@ import bson
 from kaa_epr.errors import KaaEprError
 from kaa_epr.mongo.documents import Endpoint
 from kaa_epr.mongo.transfer import BadLine, Batch, BatchOutcome, GoodLine
-from kaa_epr.refusals import Refusal, Unavailable
+from kaa_epr.refusals import Refusal, Stored, Unavailable
 from kaa_epr.register.commit.pipeline import Pipeline
-from kaa_epr.register.decide.planning import Outcome
+from kaa_epr.register.decide.planning import OnlyAt, Outcome
 from kaa_epr.register.decide.values import DECODING
 from kaa_epr.register.intake.commands import Import
 
@@ -57,8 +57,9 @@ class EventfulImport:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds
         todo: Mapping[str, GoodLine] = batch.good
+        tried: dict[str, OnlyAt] = {}
         while todo:
-            todo, refusal = await self._attempt(todo, outcome)
+            todo, refusal = await self._attempt(todo, tried, outcome)
             if refusal is None:
                 break
             if loop.time() > deadline:
@@ -68,28 +69,38 @@ class EventfulImport:
         return outcome
 
     async def _attempt(
-        self, todo: Mapping[str, GoodLine], outcome: BatchOutcome
+        self, todo: Mapping[str, GoodLine], tried: dict[str, OnlyAt], outcome: BatchOutcome
     ) -> tuple[dict[str, GoodLine], Unavailable | None]:
-        """The lines that could not be tried, and why."""
+        """The lines that could not be tried, and why.
+
+        ``tried``: those that may be stored; they are not imported once more over what others made of them.
+        """
         futures = {
-            id_: self._pipeline.enqueue(id_, Import(_as_stored(line.endpoint)), self._correlation_id)
+            id_: self._pipeline.enqueue(
+                id_, Import(_as_stored(line.endpoint)), self._correlation_id, only_at=tried.get(id_)
+            )
             for id_, line in todo.items()
         }
         again: dict[str, GoodLine] = {}
         unavailable: Unavailable | None = None
         for id_, future in futures.items():
             try:
-                self._note(id_, await future, outcome)
+                self._note(id_, await future, tried.get(id_), outcome)
             except Unavailable as refusal:
                 again[id_] = todo[id_]
                 unavailable = refusal
+                if refusal.stored is not Stored.NO:
+                    tried.setdefault(id_, OnlyAt(refusal.version))
             except Refusal as refusal:
                 outcome.bad.append(BadLine(todo[id_].number, str(refusal), id_))
         return again, unavailable
 
-    def _note(self, endpoint_id: str, done: Outcome, outcome: BatchOutcome) -> None:
+    def _note(self, endpoint_id: str, done: Outcome, tried: OnlyAt | None, outcome: BatchOutcome) -> None:
         if done.changed:
             outcome.written(endpoint_id, created=done.created)
+        elif tried is not None:
+            # The try before was stored after all.
+            outcome.written(endpoint_id, created=tried.version is None)
         else:
             outcome.unchanged += 1
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kaa_epr.log import Repeats, correlation, get_logger
 from kaa_epr.mongo.errors import StoreError
-from kaa_epr.refusals import Refusal, Unavailable
+from kaa_epr.refusals import Refusal, Unavailable, store_unavailable
 from kaa_epr.register.decide.values import text_of
 from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.intake.commands import Command, Register
@@ -97,7 +97,7 @@ class BatchTasks:
         try:
             await self._store.add_task(document, self._seconds)
         except StoreError:
-            raise Unavailable("Endpoint store is unavailable") from None
+            raise store_unavailable() from None
         self._stats.tasks[("accepted",)] += 1
         self._kicked.set()
         return task_id
@@ -107,7 +107,7 @@ class BatchTasks:
         try:
             task = await self._store.task(task_id, self._seconds)
         except StoreError:
-            raise Unavailable("Endpoint store is unavailable") from None
+            raise store_unavailable() from None
         if task is None or task["application"] != application:
             return None
         finished = task["state"] == "done"

@@ -6,20 +6,22 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from kaa_epr.log import get_logger
 from kaa_epr.mongo import conditional
-from kaa_epr.mongo.errors import StoreError
+from kaa_epr.mongo.api import WriteOutcome, WriteUnconfirmed
+from kaa_epr.mongo.errors import Effect, StoreError
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.mongo.transfer.planning import by_id
 from kaa_epr.nats.publisher import Publisher, PublishFailed
-from kaa_epr.refusals import Refusal, Unavailable, Unusable
+from kaa_epr.refusals import Refusal, Stored, Superseded, Unavailable, Unusable, store_unavailable
 from kaa_epr.register.commit import writing
 from kaa_epr.register.commit.contention import Contention
-from kaa_epr.register.decide.planning import Author, Item, Plan, plan
+from kaa_epr.register.decide.planning import Author, Item, OnlyAt, Plan, plan
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.decide.state import EndpointState, absent, decode_state
 from kaa_epr.register.intake.commands import Import, Register, SetAppVersion
@@ -82,6 +84,11 @@ class Queue(Protocol):
         """What these outboxes hold under ``claim`` was published, so they can be cleared."""
 
 
+def no_events() -> Unavailable:
+    """Nothing can be changed now."""
+    return Unavailable("NATS is not connected, so no event could tell of a change", Stored.NO)
+
+
 def new_claim(owner: str) -> conditional.Claim:
     """A claim on outboxes that nobody made before."""
     return conditional.Claim(owner, secrets.token_hex(12))
@@ -98,13 +105,20 @@ class Batch:
         self._claim = new_claim(parts.replica_id)
         self.published: list[str] = []
         """Endpoints that were handed on to be cleared."""
+        self.stored = Stored.NO
+        """Of what is not settled yet, if nothing more is heard: perhaps, once the write has begun."""
+
+    @property
+    def endpoint_ids(self) -> AbstractSet[str]:
+        """Whose commands these are."""
+        return self._items.keys()
 
     async def run(self) -> None:
         """All stages; every command is settled or waits again afterwards."""
         try:
             documents = by_id(await self._p.store.current(list(self._items), self._limits.store_timeout))
         except StoreError:
-            self._refuse_all(Unavailable("Endpoint store is unavailable"))
+            self.refuse(store_unavailable())
             return
         self._p.on_stage("read")
         plans = await self._plan(documents)
@@ -123,7 +137,7 @@ class Batch:
             held = by_id(await self._p.store.read(unchanged, self._limits.store_timeout)) if unchanged else {}
         except StoreError:
             for made in plans:
-                made.refuse(Unavailable("Endpoint store is unavailable"))
+                made.refuse(store_unavailable())
             return
         for made in plans:
             if made.has_success() and held.get(made.old.id) != documents.get(made.old.id):
@@ -156,7 +170,7 @@ class Batch:
         """What is to be done for each endpoint that can be changed now."""
         rules = self._p.rules()
         if rules is None:
-            self._refuse_all(Unavailable("NATS is not connected, so no event could tell of a change"))
+            self.refuse(no_events())
             return []
         author = _author(self._p.replica_id)
         plans = []
@@ -172,9 +186,25 @@ class Batch:
                 self._p.on_unpublished()
                 self._queue.again(items, "Events of an earlier change are not published yet")
                 continue
-            made = plan(state, items, rules, author, self._limits.max_outbox)
+            late = [item for item in items if item.only_at not in (None, OnlyAt(state.version))]
+            plans += self._plan_late(state, late, rules, author)
+            timely = [item for item in items if item not in late] if late else items
+            made = plan(state, timely, rules, author, self._limits.max_outbox)
             self._queue.next_in_line(made.left)
             plans.append(made)
+        return plans
+
+    def _plan_late(
+        self, state: EndpointState, items: Sequence[Item], rules: Rules, author: Author
+    ) -> list[Plan]:
+        """Second tries that may only find that there is nothing left to be done."""
+        plans = []
+        for item in items:
+            made = plan(state, [item], rules, author, 1)
+            if made.events:
+                item.resolve(Superseded())
+            else:
+                plans.append(made)
         return plans
 
     async def _write(self, plans: list[Plan]) -> list[Plan]:
@@ -184,14 +214,32 @@ class Batch:
         for made in plans:
             await work.give_way()
             writes.append(writing.change(made.old, made.new, made.events, self._claim))
+        self.stored = Stored.UNKNOWN
         try:
             outcome = await self._p.store.write(writes, self._limits.store_timeout)
-        except StoreError:
-            # Perhaps it is stored. Then the sweeper finds the events and publishes them.
-            self._p.on_unpublished()
-            for made in plans:
-                made.refuse(Unavailable("Endpoint store is unavailable"))
+        except WriteUnconfirmed as error:
+            written = self._without_failed(plans, error.outcome)
+            self._leave_unknown(written, error)
             return []
+        except StoreError as error:
+            self._leave_unknown(plans, error)
+            return []
+        written = self._without_failed(plans, outcome)
+        self._p.stats.changes += len(written)
+        return written
+
+    def _leave_unknown(self, plans: list[Plan], error: StoreError) -> None:
+        """What is stored after all, the sweeper finds, and publishes its events."""
+        if error.effect is not Effect.NONE:
+            self._p.on_unpublished()
+        for made in plans:
+            refusal = writing.unavailable(error, made.old.version)
+            for item, outcome in made.outcomes:
+                # What the plan refused did nothing, whatever became of the others.
+                item.resolve(store_unavailable() if isinstance(outcome, Refusal) else refusal)
+
+    def _without_failed(self, plans: list[Plan], outcome: WriteOutcome) -> list[Plan]:
+        """What the primary has now; the others are refused, or wait again."""
         failed = {failure.position: failure for failure in outcome.failures}
         for position, failure in failed.items():
             made = plans[position]
@@ -202,9 +250,7 @@ class Batch:
                 self._single_out(made, writing.refusal(failure))
             else:
                 made.refuse(writing.refusal(failure))
-        written = [made for position, made in enumerate(plans) if position not in failed]
-        self._p.stats.changes += len(written)
-        return written
+        return [made for position, made in enumerate(plans) if position not in failed]
 
     def _single_out(self, made: Plan, refusal: Refusal) -> None:
         """Refuses the commands that can bring a token into an application, and tries the others without."""
@@ -223,12 +269,15 @@ class Batch:
             self._p.stats.unpublished += len(written)
             self._p.on_unpublished()
             for made in written:
-                made.refuse(Unavailable("The change is stored, but NATS did not confirm its event yet"))
+                pending = Unavailable("NATS did not confirm its event yet", Stored.YES, made.old.version)
+                for item, outcome in made.outcomes:
+                    item.resolve(outcome if isinstance(outcome, Refusal) else pending)
             return False
         self._p.stats.events += len(events)
         return True
 
-    def _refuse_all(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: Refusal) -> None:
+        """Whatever is not settled yet."""
         for items in self._items.values():
             for item in items:
                 item.resolve(refusal)

@@ -20,9 +20,10 @@ from typing import Final
 
 from kaa_epr.log import get_logger
 from kaa_epr.mongo.conditional import Claim
-from kaa_epr.refusals import Refusal, Unavailable
-from kaa_epr.register.commit.batch import Batch, Parts
-from kaa_epr.register.decide.planning import Item, Outcome
+from kaa_epr.refusals import InternalError, Stored, Unavailable
+from kaa_epr.register.commit.answers import look_at, outcome_of
+from kaa_epr.register.commit.batch import Batch, Parts, no_events
+from kaa_epr.register.decide.planning import Item, OnlyAt, Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions
 from kaa_epr.register.intake.commands import Command
 from kaa_epr.register.outbox.clearing import Clearing
@@ -41,6 +42,8 @@ _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
 """Seconds before an endpoint that somebody else is changing is tried again: doubling, half of it random."""
 
+_ENDING: Final = "The service is shutting down"
+
 
 class Pipeline:
     """Takes commands with ``submit``."""
@@ -50,7 +53,7 @@ class Pipeline:
         self._limits = parts.limits
         self._waiting: dict[str, deque[Item]] = {}
         self._ready: deque[str] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Batch] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._batches = 0
         self._some: float = SOME
@@ -78,9 +81,17 @@ class Pipeline:
         return await asyncio.shield(self.enqueue(endpoint_id, command, correlation_id, preconditions))
 
     def enqueue(
-        self, endpoint_id: str, command: Command, correlation_id: str, preconditions: Preconditions = NONE
+        self,
+        endpoint_id: str,
+        command: Command,
+        correlation_id: str,
+        preconditions: Preconditions = NONE,
+        only_at: OnlyAt | None = None,
     ) -> asyncio.Future[Outcome]:
-        """As ``submit``, without waiting: all commands enqueued in one go make one batch."""
+        """As ``submit``, without waiting: all commands enqueued in one go make one batch.
+
+        ``only_at``: for a second try of what may be done already; may also raise ``Superseded``.
+        """
         loop = asyncio.get_running_loop()
         item = Item(
             endpoint_id,
@@ -89,19 +100,25 @@ class Pipeline:
             loop.time() + self._limits.patience,
             loop.create_future(),
             preconditions,
+            only_at,
         )
         # Whoever asked may be gone when the refusal comes.
-        item.future.add_done_callback(_retrieve)
-        if self._closing:
-            item.resolve(Unavailable("The service is shutting down"))
-        elif self._parts.stats.pending >= self._limits.max_pending:
-            self._parts.stats.refuse("pending_changes")
-            item.resolve(Unavailable("Too many changes are waiting"))
-        elif self._parts.rules() is None and not self._held:
-            item.resolve(Unavailable("NATS is not connected, so no event could tell of a change"))
+        item.future.add_done_callback(look_at)
+        refusal = self._refusal()
+        if refusal is not None:
+            item.resolve(refusal)
         else:
             self._accept(item)
         return item.future
+
+    def _refusal(self) -> Unavailable | None:
+        """Why nothing more can be taken now."""
+        if self._closing:
+            return Unavailable(_ENDING, Stored.NO)
+        if self._parts.stats.pending >= self._limits.max_pending:
+            self._parts.stats.refuse("pending_changes")
+            return Unavailable("Too many changes are waiting", Stored.NO)
+        return no_events() if self._parts.rules() is None and not self._held else None
 
     def _accept(self, item: Item) -> None:
         self._parts.stats.pending += 1
@@ -117,7 +134,7 @@ class Pipeline:
     def _one_less(self, item: Item, begun: float, future: asyncio.Future[Outcome]) -> None:
         stats = self._parts.stats
         stats.pending -= 1
-        stats.ended(item.command, _outcome_of(future), asyncio.get_running_loop().time() - begun)
+        stats.ended(item.command, outcome_of(future), asyncio.get_running_loop().time() - begun)
 
     def _enter(self, items: Iterable[Item], *, in_front: bool = False) -> None:
         for item in reversed(list(items)) if in_front else items:
@@ -146,9 +163,10 @@ class Pipeline:
         if not self._batches:
             self._parts.contention.begin()
         self._batches += 1
-        task = asyncio.get_running_loop().create_task(self._run(batch))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        made = Batch(self._parts, self, batch)
+        task = asyncio.get_running_loop().create_task(self._run(made))
+        self._tasks[task] = made
+        task.add_done_callback(self._tasks.pop)
 
     def _gather(self) -> None:
         """What is ready and may begin, waits no longer than ``GATHER``."""
@@ -173,19 +191,18 @@ class Pipeline:
         self._gathering = None
         self._start_batches(overdue=True)
 
-    async def _run(self, batch: dict[str, list[Item]]) -> None:
-        made = Batch(self._parts, self, batch)
+    async def _run(self, made: Batch) -> None:
         begun = asyncio.get_running_loop().time()
         try:
             await made.run()
         except Exception:  # noqa: BLE001 - the outermost boundary of a batch: nobody may be left waiting
             _log.exception("a batch of changes met a bug")
-            for item in (item for items in batch.values() for item in items):
-                item.resolve(Refusal("Internal server error"))
+            made.refuse(InternalError())
+            self._parts.on_unpublished()
         finally:
             self._batches -= 1
             # The others were, or will be, released once they are cleared, and may be in another batch by now.
-            self._release(batch.keys() - set(made.published))
+            self._release(made.endpoint_ids - set(made.published))
             if not self._batches:
                 self._last_ended(asyncio.get_running_loop().time() - begun)
             self._start_batches()
@@ -214,7 +231,7 @@ class Pipeline:
             item.attempts += 1
             if loop.time() >= item.deadline:
                 self._parts.stats.refuse("contention")
-                item.resolve(Unavailable(reason))
+                item.resolve(Unavailable(reason, Stored.NO))
         left = [item for item in left if not item.future.done()]
         if not left:
             return
@@ -274,23 +291,10 @@ class Pipeline:
         for timer in self._timers.values():
             timer.cancel()
         for item in (item for items in self._waiting.values() for item in items):
-            item.resolve(Unavailable("The service is shutting down"))
+            item.resolve(Unavailable(_ENDING, Stored.NO))
         self._waiting.clear()
         self._ready.clear()
         self._gather()
-        for task in self._tasks:
+        for task, made in self._tasks.items():
             task.cancel()
-
-
-def _outcome_of(future: asyncio.Future[Outcome]) -> str:
-    if future.cancelled():
-        return "cancelled"
-    error = future.exception()
-    if error is None:
-        return "changed" if future.result().changed else "unchanged"
-    return str(int(error.status)) if isinstance(error, Refusal) else "500"
-
-
-def _retrieve(future: asyncio.Future[Outcome]) -> None:
-    if not future.cancelled():
-        future.exception()
+            made.refuse(Unavailable(_ENDING, made.stored))

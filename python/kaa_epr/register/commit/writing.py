@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from kaa_epr.messages.outgoing import OutgoingEvent
 from kaa_epr.mongo import conditional
 from kaa_epr.mongo.api import Write, WriteFailure
-from kaa_epr.refusals import Invalid, Refusal, Taken, TooLarge, Unavailable
+from kaa_epr.mongo.errors import Effect, StoreError
+from kaa_epr.refusals import (
+    Invalid,
+    Refusal,
+    Stored,
+    Taken,
+    TooLarge,
+    Unavailable,
+    WriteRefused,
+    store_unavailable,
+)
 from kaa_epr.register.decide.state import EndpointState, update_between
 
 
@@ -22,6 +32,13 @@ def change(
     return conditional.update(old.id, old.stored_version, fields, stored, claim)
 
 
+def unavailable(error: StoreError, version: int | None = None) -> Unavailable:
+    """The refusal of a change of an endpoint at ``version`` whose write ended with ``error``."""
+    if error.effect is Effect.NONE:
+        return store_unavailable()
+    return Unavailable("the endpoint store did not confirm it", Stored.UNKNOWN, version)
+
+
 def refusal(failure: WriteFailure) -> Refusal:
     """Why the server refused a write that was no race. Its own text may quote values, so it is not used."""
     if conditional.is_taken_token(failure):
@@ -32,4 +49,4 @@ def refusal(failure: WriteFailure) -> Refusal:
         return TooLarge("metadata", "the document would grow beyond MongoDB's limit of 16 MiB")
     if conditional.is_not_valid(failure):
         return Invalid("endpoint", "the collection's validation rules refuse it")
-    return Unavailable(f"The endpoint store refused the write with code {failure.code}")
+    return WriteRefused(failure.code)

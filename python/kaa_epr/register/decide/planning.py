@@ -35,6 +35,13 @@ class Outcome(NamedTuple):
     created: bool = False
 
 
+class OnlyAt(NamedTuple):
+    """How an endpoint was when a change was first tried whose outcome is not known."""
+
+    version: int | None
+    """None: there was no document, or one without version."""
+
+
 @dataclass(slots=True, eq=False)
 class Item:
     """A command on its way."""
@@ -46,6 +53,8 @@ class Item:
     """Of the loop's clock; a contended endpoint is not tried for longer."""
     future: asyncio.Future[Outcome]
     preconditions: Preconditions = NONE
+    only_at: OnlyAt | None = None
+    """Where the endpoint has another version, this may find its work done, and change nothing."""
     attempts: int = 0
 
     def resolve(self, outcome: Outcome | Refusal) -> None:

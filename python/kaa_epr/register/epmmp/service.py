@@ -29,7 +29,7 @@ from kaa_epr.nats.flushing import stop_subscriptions
 from kaa_epr.nats.outlet import SessionOutlet
 from kaa_epr.nats.publisher import PublishFailed
 from kaa_epr.nats.services_api import EndpointStats, endpoint_name
-from kaa_epr.refusals import Invalid, Refusal, TooLarge, Unavailable
+from kaa_epr.refusals import Invalid, Refusal, Stored, TooLarge, Unavailable
 from kaa_epr.register.intake.budget import Budget
 
 _log = get_logger(__name__)
@@ -147,7 +147,7 @@ class EpmmpService:
         try:
             if len(self._tasks) >= MAX_REQUESTS:
                 self._on_full()
-                raise Unavailable("Too many requests are waiting")
+                raise Unavailable("Too many requests are waiting", Stored.NO)
             self._budget.take(len(msg.data))
         except Unavailable as busy:
             self._send(msg.reply, codec.refused(_UNREAD, msg.data, busy.status, busy.message()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kaa_epr.refusals import Unavailable
+from kaa_epr.refusals import Stored, Unavailable
 
 
 class Budget:
@@ -21,7 +21,7 @@ class Budget:
         """Counts ``size`` bytes. Raises ``Unavailable`` when they are too many, and counts none."""
         if self.used + size > self._most:
             self._on_full()
-            raise Unavailable("Too many requests are waiting")
+            raise Unavailable("Too many requests are waiting", Stored.NO)
         self.used += size
 
     def give(self, size: int) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.mongo.register_api import EndpointQuery
 from kaa_epr.mongo.transfer.planning import split
-from kaa_epr.refusals import Unavailable
+from kaa_epr.refusals import store_unavailable
 from kaa_epr.register.decide.state import decode_state
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.http import Reply
 from kaa_epr.register.rest.shown import shown
-
-_STORE_DOWN = "Endpoint store is unavailable"
 
 
 async def list_endpoints(backend: Backend, call: Call) -> Reply:
@@ -34,7 +32,7 @@ async def list_endpoints(backend: Backend, call: Call) -> Reply:
         )
         total = await store.count_endpoints(query, backend.seconds)
     except StoreError:
-        raise Unavailable(_STORE_DOWN) from None
+        raise store_unavailable() from None
     content = [shown(decode_state(raw), with_metadata=with_metadata) for raw in split(page)]
     return Reply(body={"content": content, "totalElements": total})
 
@@ -44,5 +42,5 @@ async def list_application_keys(backend: Backend, call: Call) -> Reply:
     try:
         keys = await backend.endpoints.store.metadata_keys(call.path["applicationName"], backend.seconds)
     except StoreError:
-        raise Unavailable(_STORE_DOWN) from None
+        raise store_unavailable() from None
     return Reply(body=keys)
