@@ -24,7 +24,15 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from kaa_epr.engine.stats import BATCH_SIZE_BUCKETS, WAIT_MS_BUCKETS
-from kaa_epr.metrics_table import BUILD_INFO, BUILD_INFO_HELP, REGISTER_TABLE, TABLE, RegisterRow, Row
+from kaa_epr.metrics_table import (
+    BUILD_INFO,
+    BUILD_INFO_HELP,
+    PROCESS_TABLE,
+    REGISTER_TABLE,
+    TABLE,
+    CountedRow,
+    Row,
+)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -131,8 +139,8 @@ class Buckets:
 
 Counted = int | float | Mapping[tuple[str, ...], int] | Buckets
 """One number, one for each combination of labels, or a distribution."""
-RegisterStats = Mapping[str, Counted]
-"""By the keys of ``REGISTER_TABLE``."""
+CountedStats = Mapping[str, Counted]
+"""By the keys of ``REGISTER_TABLE`` or ``PROCESS_TABLE``."""
 
 
 class Metrics(Collector):
@@ -146,16 +154,16 @@ class Metrics(Collector):
         link: Callable[[], LinkStats],
         store: Callable[[], StoreStats],
         witness: Callable[[], WitnessStats],
+        process: Callable[[], CountedStats],
         worker: int = 0,
-        register: Callable[[], RegisterStats] | None = None,
+        register: Callable[[], CountedStats] | None = None,
     ) -> None:
         """``register``: None without that role."""
         self._build = build
-        self._engine = engine
-        self._link = link
-        self._store = store
-        self._witness = witness
-        self._register = register
+        self._engine, self._link, self._store, self._witness = engine, link, store, witness
+        self._counted = [(PROCESS_TABLE, process)]
+        if register is not None:
+            self._counted.append((REGISTER_TABLE, register))
         self._worker = str(worker)
         self._own = {
             "chunk_seconds": Buckets(CHUNK_SECONDS_BUCKETS),
@@ -163,19 +171,18 @@ class Metrics(Collector):
             "loop_delay_seconds": Buckets(LOOP_SECONDS_BUCKETS),
             "loop_held_seconds": Buckets(LOOP_SECONDS_BUCKETS),
         }
-        self._chunks = self._own["chunk_seconds"]
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
     def observe_chunk(self, seconds: float, answers: int) -> None:
         """A chunk's ``answers`` were written ``seconds`` after it was read."""
-        self._chunks.observe(seconds, answers)
+        self._own["chunk_seconds"].observe(seconds, answers)
 
     @property
     def chunk_seconds(self) -> float:
         """Seconds that answers took inside the process, summed up over the answers."""
-        return self._chunks.sum
+        return self._own["chunk_seconds"].sum
 
     def observe_load(self, seconds: float) -> None:
         """A load ended, well or not."""
@@ -204,12 +211,11 @@ class Metrics(Collector):
                 yield self._histogram(row, sources["engine"])
             else:
                 yield self._numbers(row, sources[row.source])
-        if self._register is not None:
-            counted = self._register()
-            for register_row in REGISTER_TABLE:
-                yield self._register_family(register_row, counted[register_row.key])
+        for rows, count in self._counted:
+            counted = count()
+            yield from (self._family(row, counted[row.key]) for row in rows)
 
-    def _register_family(self, row: RegisterRow, value: Counted) -> Metric:
+    def _family(self, row: CountedRow, value: Counted) -> Metric:
         names = ["worker", *row.labels]
         if isinstance(value, Buckets):
             family = HistogramMetricFamily(row.name, row.help, labels=names)

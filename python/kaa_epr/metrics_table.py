@@ -309,8 +309,8 @@ TABLE: Final = (
 )
 
 
-class RegisterRow(NamedTuple):
-    """One metric of the register; its number, or numbers by labels, is called ``key`` where it is counted."""
+class CountedRow(NamedTuple):
+    """One metric whose number, or numbers by labels, is called ``key`` where it is counted."""
 
     name: str
     kind: Kind
@@ -329,11 +329,30 @@ class RegisterRow(NamedTuple):
         return ", ".join(self.labels)
 
 
-def _register(kind: Kind, key: str, text: str, *labels: str) -> RegisterRow:
-    return RegisterRow(f"kaa_epr_register_{key}", kind, key, text, labels)
+PROCESS_TABLE: Final[tuple[CountedRow, ...]] = (
+    CountedRow(
+        "kaa_epr_task_failures",
+        "counter",
+        "task_failures",
+        "Times background work met an error that nobody expected; it begins anew.",
+        ("task",),
+    ),
+    CountedRow(
+        "kaa_epr_task_failing",
+        "gauge",
+        "task_failing",
+        "1 for background work that met such an error and has not gone well since.",
+        ("task",),
+    ),
+)
+"""Of every process."""
 
 
-REGISTER_TABLE: Final = (
+def _register(kind: Kind, key: str, text: str, *labels: str) -> CountedRow:
+    return CountedRow(f"kaa_epr_register_{key}", kind, key, text, labels)
+
+
+REGISTER_TABLE: Final[tuple[CountedRow, ...]] = (
     _register(
         "counter",
         "changes",
@@ -361,6 +380,13 @@ REGISTER_TABLE: Final = (
         "limit",
     ),
     _register("counter", "auth_failures", "Requests without a token that holds, by reason.", "reason"),
+    _register(
+        "histogram",
+        "heartbeat_late_seconds",
+        "How late heartbeats were. From a second on, responders empty their caches.",
+    ),
+    _register("gauge", "heartbeat_age_seconds", "Time since the last heartbeat; 0 before the first."),
+    _register("counter", "heartbeats_not_sent", "Heartbeats left out for want of a connection."),
 )
 """Only where the register runs."""
 
@@ -368,7 +394,7 @@ REGISTER_TABLE: Final = (
 def markdown() -> str:
     """The table for the README."""
     build = f"| `{BUILD_INFO}` | gauge | version, engine, driver, python | {BUILD_INFO_HELP} |"
-    return _markdown([build, *_lines(TABLE), *_lines(REGISTER_TABLE)])
+    return _markdown([build, *_lines(TABLE), *_lines(PROCESS_TABLE), *_lines(REGISTER_TABLE)])
 
 
 def markdown_of(rows: Iterable[Row]) -> str:
@@ -376,7 +402,7 @@ def markdown_of(rows: Iterable[Row]) -> str:
     return _markdown(_lines(rows))
 
 
-def _lines(rows: Iterable[Row | RegisterRow]) -> list[str]:
+def _lines(rows: Iterable[Row | CountedRow]) -> list[str]:
     return [f"| `{row.exposed_name}` | {row.kind} | {row.label or ''} | {row.help} |" for row in rows]
 
 

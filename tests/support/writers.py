@@ -140,9 +140,7 @@ class BulkWriter(Writer):
     async def die(self) -> None:
         """Falls silent as a killed process does: no goodbye, and what it was about to publish is lost."""
         self.stopping.set()
-        beating, self._heartbeats._task = self._heartbeats._task, None
-        if beating is not None:
-            beating.cancel()
+        self._heartbeats.cease()
         await self._client.close()
 
     async def write(self, endpoint_ids: Sequence[str]) -> None:

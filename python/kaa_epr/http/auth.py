@@ -19,6 +19,7 @@ import jwt
 from kaa_epr.config.register import SecuritySettings
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.refusals import Refusal, Stored, Unavailable
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -57,12 +58,18 @@ class Forbidden(Refusal):
 class Authenticator:
     """Checks tokens; keys are fetched when needed and kept."""
 
-    def __init__(self, settings: SecuritySettings, failures: Counter[tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        settings: SecuritySettings,
+        failures: Counter[tuple[str, ...]],
+        supervisor: Supervisor | None = None,
+    ) -> None:
         self._settings = settings
         self._failures = failures
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched = float("-inf")
         self._tried = float("-inf")
+        self._fetches = (supervisor or Supervisor()).passing("token_keys")
         self._fetching: asyncio.Task[None] | None = None
         self._repeats = Repeats()
 
@@ -127,7 +134,7 @@ class Authenticator:
         if not due or now - self._tried < _MIN_REFRESH_SECONDS:
             return None
         self._tried = now
-        self._fetching = asyncio.get_running_loop().create_task(self._fetch())
+        self._fetching = self._fetches.run(self._fetch())
         return self._fetching
 
     async def _fetch(self) -> None:

@@ -25,11 +25,16 @@ from kaa_epr.nats.options import unless, wait_or
 from kaa_epr.nats.protocol import Hooks
 from kaa_epr.nats.session import Session
 from kaa_epr.nats.subscriptions import Subjects
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
 RELOAD_SECONDS = 10.0
 """How long a reload waits for the new session before its bridge leaves; the link goes on connecting."""
+
+
+CLOSE_SECONDS = 5.0
+"""How long the link has for its own end; a connection that takes nothing any more is dropped within it."""
 
 
 class Tenant(Protocol):
@@ -87,6 +92,7 @@ class Link:
         engine: Engine,
         hooks: Hooks,
         tenant: Tenant,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._settings = settings
         self._name = name
@@ -97,7 +103,8 @@ class Link:
         self._repeats = Repeats()
         self._stopping = asyncio.Event()
         self._session: Session | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._work = self._supervisor.lasting("link", self._supervise, on_failure=self._give_up_session)
         self._past = _Past()
         self._opened = asyncio.Event()
         self._at_once = False
@@ -106,13 +113,19 @@ class Link:
 
     def start(self) -> None:
         """Begins connecting; ``ready`` tells when it came to something."""
-        self._task = asyncio.get_running_loop().create_task(self._supervise())
+        self._work.start()
 
     async def _supervise(self) -> None:
         attempt = 0
         while not self._stopping.is_set():
             session = Session(
-                self._settings, self._name, self._subjects, self._engine, self._hooks, self._changed
+                self._settings,
+                self._name,
+                self._subjects,
+                self._engine,
+                self._hooks,
+                self._changed,
+                self._supervisor,
             )
             self._session = session
             try:
@@ -120,11 +133,12 @@ class Link:
                 if session.opened:
                     attempt = 0
                     await Liveness(session, self._settings.ping_interval).watch()
-            except Exception as error:  # noqa: BLE001 the outermost boundary: bad seeds, bugs of libraries, ...
+            except (nats_errors.Error, OSError) as error:
                 self._repeats.warning(
                     _log, "nats session failed", error=str(error), kind=type(error).__name__
                 )
-            await self._end(session)
+            finally:
+                await self._end(session)
             attempt += 1
             await self._back_off(attempt)
 
@@ -132,6 +146,16 @@ class Link:
         await session.open()
         await self._tenant.opened(session)
         self._opened.set()
+        self._work.well()
+
+    def _give_up_session(self) -> None:
+        """After a failure that nobody expected: whatever the session is in, another one takes its place."""
+        session, self._session = self._session, None
+        self._engine.link_down()
+        if session is not None:
+            session.ended.set()
+            session.fast.retire()
+            session.fast.unbind_all()
 
     async def _back_off(self, attempt: int) -> None:
         if self._at_once:
@@ -264,5 +288,5 @@ class Link:
                 _log.warning("nats connection lost while draining", error=str(error))
         if session is not None:
             session.ended.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await self._work.ended(CLOSE_SECONDS)
+        await self._work.stop()

@@ -21,6 +21,7 @@ from kaa_epr.nats.options import connect_options, wait_or
 from kaa_epr.nats.protocol import Hooks
 from kaa_epr.nats.subscriptions import Subjects, Subscriptions
 from kaa_epr.nats.traffic import Traffic
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -42,15 +43,14 @@ class Session:
         engine: Engine,
         hooks: Hooks,
         changed: Callable[[], None],
+        supervisor: Supervisor,
     ) -> None:
-        self._settings = settings
-        self._name = name
-        self._engine = engine
-        self._changed = changed
+        self._settings, self._name = settings, name
+        self._engine, self._changed = engine, changed
         self._repeats = Repeats()
         self.client = Client()
         self.fast = FastPath(settings, engine, self.client, hooks)
-        self.traffic = Traffic(self.client, engine, hooks, self.fast)
+        self.traffic = Traffic(self.client, engine, hooks, self.fast, supervisor)
         callbacks = Callbacks(engine, self.traffic.write_drained, hooks.loads, self._unread_events)
         self.subscriptions = Subscriptions(self.client, subjects, self.fast, callbacks)
         self.opened = False
@@ -62,7 +62,9 @@ class Session:
         self.overflow_requests = self.overflow_events = 0
         self._lost = asyncio.Event()
         self._leaving_queue_group = False
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._mending = supervisor.lasting("link_mend", self._mend)
+        self._supervisor = supervisor
+        self._pieces: dict[str, asyncio.Task[None]] = {}
 
     # --- beginning ------------------------------------------------------------------------------------------
     async def open(self) -> None:
@@ -87,13 +89,13 @@ class Session:
         await self.flush()
         self.opened = True
         self._changed()
-        self._run("mend", self._mend)
+        self._mending.start()
 
     def _run(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """One task per name at a time; it ends with the session."""
-        running = self._tasks.get(name)
+        """One piece of each name at a time; it ends with the session."""
+        running = self._pieces.get(name)
         if running is None or running.done():
-            self._tasks[name] = asyncio.get_running_loop().create_task(work())
+            self._pieces[name] = self._supervisor.passing(f"link_{name}").run(work())
 
     def _link_up(self) -> None:
         """Callback path: the transport is nats-py's, so nobody else tells the engine."""
@@ -139,6 +141,7 @@ class Session:
     async def _mend(self) -> None:
         """Permissions can change while we are connected, and a busy server may confirm late: tries again."""
         while not await wait_or(self.ended, MEND_INTERVAL):
+            self._mending.well()
             broken = not self.hearing or self.subscriptions.refused_requests
             if not broken or not self.client.is_connected or self._leaving_queue_group:
                 continue
@@ -261,7 +264,8 @@ class Session:
     async def close(self) -> None:
         """Ends the session; nothing is reconnected. Raises what nats-py raises."""
         self.ended.set()
-        for task in self._tasks.values():
+        self._mending.cancel()
+        for task in self._pieces.values():
             task.cancel()
         self.traffic.stop()
         try:

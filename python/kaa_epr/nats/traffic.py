@@ -13,6 +13,7 @@ from kaa_epr.nats import internals
 from kaa_epr.nats.fast import FastPath, is_fast
 from kaa_epr.nats.protocol import Hooks
 from kaa_epr.nats.transport import FastTransport
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -20,11 +21,14 @@ _log = get_logger(__name__)
 class Traffic:
     """Writes answers behind nats-py's own commands, and counts what has moved."""
 
-    def __init__(self, client: Client, engine: Engine, hooks: Hooks, fast: FastPath) -> None:
+    def __init__(
+        self, client: Client, engine: Engine, hooks: Hooks, fast: FastPath, supervisor: Supervisor
+    ) -> None:
         self._client = client
         self._engine = engine
         self._hooks = hooks
         self._fast = fast
+        self._drains = supervisor.passing("link_drain")
         self._draining: asyncio.Task[None] | None = None
 
     def write(self, out: bytes) -> None:
@@ -37,7 +41,7 @@ class Traffic:
             transport.write(out)
         # Even without: what the engine kept back may have waited for this connection.
         if self._draining is None or self._draining.done():
-            self._draining = asyncio.get_running_loop().create_task(self._drain())
+            self._draining = self._drains.run(self._drain())
 
     async def _drain(self) -> None:
         try:

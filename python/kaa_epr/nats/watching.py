@@ -17,6 +17,7 @@ from kaa_epr.log import Repeats, get_logger
 from kaa_epr.nats import internals
 from kaa_epr.nats.flushing import confirmed_flush
 from kaa_epr.nats.options import connect_options, wait_or
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -39,9 +40,16 @@ class Ears(Protocol):
 
 
 class Watch:
-    """Subscribes to ``subjects`` and stays subscribed until ``run`` is cancelled."""
+    """Subscribes to ``subjects`` and stays subscribed from ``work.start`` to ``work.stop``."""
 
-    def __init__(self, settings: NatsSettings, name: str, subjects: Mapping[str, Kind], ears: Ears) -> None:
+    def __init__(
+        self,
+        settings: NatsSettings,
+        name: str,
+        subjects: Mapping[str, Kind],
+        ears: Ears,
+        supervisor: Supervisor,
+    ) -> None:
         """Raises OSError or ssl.SSLError for unreadable certificates."""
         # A half-open link is left after three intervals.
         interval = max(1.0, settings.ping_interval)
@@ -55,8 +63,9 @@ class Watch:
         self.hearing = asyncio.Event()
         """Set while every subscription is confirmed."""
         self.gaps = 0
+        self.work = supervisor.lasting("watch", self._run)
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         """For ever: a connection, and after its end another one."""
         failures = 0
         while True:
@@ -65,6 +74,7 @@ class Watch:
             try:
                 await self._open(client)
                 failures = 0
+                self.work.well()
                 await self._until_dead(client)
             except (nats_errors.Error, OSError) as error:
                 failures += 1

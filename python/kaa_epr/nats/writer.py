@@ -14,8 +14,10 @@ from typing import Final
 
 import nats.errors
 
-from kaa_epr.log import get_logger
+from kaa_epr.log import Repeats, get_logger
 from kaa_epr.messages import subjects
+from kaa_epr.metrics import Buckets, CountedStats
+from kaa_epr.supervised import QUICK, Supervisor
 
 WRITER: Final = "Kaa-Epr-Writer"
 """Who published: one ID per start of a process."""
@@ -30,6 +32,8 @@ LEAVING: Final = "Kaa-Epr-Leaving"
 
 HEARTBEAT_SECONDS: Final = 0.5
 """Responders take a writer for silent after 1.5 s, so two heartbeats in a row may be lost."""
+LATE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Buckets of how late heartbeats are. From 1 s on, responders have emptied their caches, or are about to."""
 
 _log = get_logger(__name__)
 
@@ -85,40 +89,76 @@ class Heartbeats:
     """Sends the heartbeats of one writer from ``start`` to ``stop``.
 
     A heartbeat that cannot be sent is left out: responders then see the silence they are meant to see, and
-    the next one tells them how far the numbers went.
+    the next one tells them how far the numbers went. Whatever else goes wrong, the next one comes in time.
     """
 
-    def __init__(self, numbers: WriterNumbers, publish: Publish) -> None:
+    def __init__(
+        self, numbers: WriterNumbers, publish: Publish, supervisor: Supervisor | None = None
+    ) -> None:
         self._numbers = numbers
         self._publish = publish
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._work = (supervisor or Supervisor()).lasting("heartbeats", self._run, pauses=QUICK)
+        self._repeats = Repeats()
+        self._due = 0.0
+        """When the next one is due, by the loop's clock."""
+        self._begun = asyncio.Event()
+        self._sent: float | None = None
+        """When the last one went out; None before the first and after the goodbye."""
         self.failures = 0
         """Heartbeats that could not be sent."""
+        self.lateness = Buckets(LATE_SECONDS)
+        """Seconds that each came later than it was due: the loop was busy, or the one before met a bug."""
+
+    def numbers(self) -> CountedStats:
+        """For metrics."""
+        sent = self._sent
+        return {
+            "heartbeat_late_seconds": self.lateness,
+            "heartbeat_age_seconds": 0.0 if sent is None else asyncio.get_running_loop().time() - sent,
+            "heartbeats_not_sent": self.failures,
+        }
 
     async def start(self) -> None:
         """Sends the first heartbeat, so that responders know the writer before its first event."""
-        await self._send(self._numbers.heartbeat())
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="heartbeats")
+        self._due = asyncio.get_running_loop().time()
+        self._work.start()
+        await self._begun.wait()
 
     async def stop(self) -> None:
         """Says goodbye. Call it after the last event was published and before the connection is closed."""
-        self._stopping.set()
-        if self._task is not None:
-            await self._task
-            self._task = None
+        if self._work.running:
+            await self._work.stop()
             await self._send(self._numbers.goodbye())
+            self._sent = None
+
+    def cease(self) -> None:
+        """Falls silent without a goodbye, as a writer that was killed."""
+        self._work.cancel()
 
     async def _run(self) -> None:
-        while not self._stopping.is_set():
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(0.0, self._due - loop.time()))
             try:
-                await asyncio.wait_for(self._stopping.wait(), HEARTBEAT_SECONDS)
-            except TimeoutError:
-                await self._send(self._numbers.heartbeat())
+                await self._beat()
+            finally:
+                self._begun.set()
+            self._work.well()
+
+    async def _beat(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self.lateness.observe(max(0.0, now - self._due))
+        # What was missed is not made up for: the next one tells as much. It is due while a bug keeps it back.
+        await self._send(self._numbers.heartbeat())
+        self._due = max(self._due, now - HEARTBEAT_SECONDS / 2) + HEARTBEAT_SECONDS
 
     async def _send(self, beat: Heartbeat) -> None:
         try:
             await self._publish(beat.subject, beat.payload, dict(beat.headers))
         except (nats.errors.Error, OSError) as error:
             self.failures += 1
-            _log.warning("a heartbeat could not be sent", reason=str(error), kind=type(error).__name__)
+            self._repeats.warning(
+                _log, "a heartbeat could not be sent", reason=str(error), kind=type(error).__name__
+            )
+        else:
+            self._sent = asyncio.get_running_loop().time()

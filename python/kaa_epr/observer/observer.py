@@ -21,6 +21,7 @@ from kaa_epr.observer.counts import Counts, Skip, Verdict
 from kaa_epr.observer.limits import Rate
 from kaa_epr.observer.reading import Reader
 from kaa_epr.observer.told import event_subjects, read_event
+from kaa_epr.supervised import Supervisor
 
 _NAME: Final = "kaa-epr observe"
 _ANSWER_SECONDS: Final = 1.0
@@ -49,23 +50,25 @@ class Observer:
         self.done = asyncio.Event()
         """Set once ``options.count`` checks have ended."""
         self._options = options
-        self._watch = Watch(settings.nats, _NAME, event_subjects(settings.invalidation.originators), self)
+        self.supervisor = Supervisor()
+        heard = event_subjects(settings.invalidation.originators)
+        self._watch = Watch(settings.nats, _NAME, heard, self, self.supervisor)
+        self._checking = self.supervisor.passing("checks")
         self._tools = Tools(
             asker=Asker(_client(settings, options), self.counts),
-            reader=_reader(settings, self.counts) if options.with_store else None,
+            reader=_reader(settings, self.counts, self.supervisor) if options.with_store else None,
             counts=self.counts,
             policy=options.policy,
             repeats=Repeats(),
         )
         self._rate = Rate(options.max_per_second, asyncio.get_running_loop().time())
-        self._open: dict[str, dict[Check, asyncio.Task[None]]] = {}
+        self._open: dict[str, set[Check]] = {}
         self._open_count = 0
         self._ended = 0
-        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Returns at once; ``hearing`` tells when events come."""
-        self._watching = asyncio.get_running_loop().create_task(self._watch.run(), name="watch")
+        self._watch.work.start()
 
     @property
     def hearing(self) -> asyncio.Event:
@@ -79,14 +82,8 @@ class Observer:
 
     async def stop(self) -> None:
         """Ends all checks as they stand, and every connection."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
-        tasks = [task for checks in self._open.values() for task in checks.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._watch.work.stop()
+        await self._checking.stop()
         # Those that were cancelled before they could begin.
         self.counts.verdicts[Verdict.UNFINISHED] += self._open_count
         await self._tools.asker.close()
@@ -133,15 +130,15 @@ class Observer:
     def _begin(self, check: Check) -> None:
         self.counts.checks += 1
         self._open_count += 1
-        task = asyncio.get_running_loop().create_task(self._run(check))
-        self._open.setdefault(check.told.endpoint_id, {})[check] = task
+        self._open.setdefault(check.told.endpoint_id, set()).add(check)
+        self._checking.run(self._run(check))
 
     async def _run(self, check: Check) -> None:
         try:
             self.counts.verdicts[await check.run()] += 1
         finally:
             checks = self._open[check.told.endpoint_id]
-            del checks[check]
+            checks.remove(check)
             if not checks:
                 del self._open[check.told.endpoint_id]
             self._open_count -= 1
@@ -168,6 +165,7 @@ def _client(settings: Settings, options: ObserverOptions) -> EpmmpClient:
     )
 
 
-def _reader(settings: Settings, counts: Counts) -> Reader:
+def _reader(settings: Settings, counts: Counts, supervisor: Supervisor) -> Reader:
     mapping = engine_config(settings, hash_seed=0).mapping
-    return Reader(open_store(settings.mongo, settings.store), mapping, settings.store.timeout, counts)
+    store = open_store(settings.mongo, settings.store)
+    return Reader(store, mapping, settings.store.timeout, counts, supervisor)

@@ -14,6 +14,7 @@ from kaa_epr.mongo.api import Store
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.observer.counts import Counts
 from kaa_epr.observer.judging import UNKNOWN, UNUSABLE, State, Stored, found
+from kaa_epr.supervised import Supervisor
 
 _BATCH: Final = 256
 _ABSENT: Final = Stored(State(UNKNOWN), None)
@@ -28,7 +29,9 @@ class Reader:
     As many wait as there are checks. Values are digested as they come and not kept.
     """
 
-    def __init__(self, store: Store, mapping: FieldMapping, seconds: float, counts: Counts) -> None:
+    def __init__(
+        self, store: Store, mapping: FieldMapping, seconds: float, counts: Counts, supervisor: Supervisor
+    ) -> None:
         """``seconds``: for one read."""
         self._store = store
         self._mapping = mapping
@@ -36,6 +39,7 @@ class Reader:
         self._counts = counts
         self._repeats = Repeats()
         self._waiting: dict[str, asyncio.Future[Stored | None]] = {}
+        self._reads = supervisor.passing("reads")
         self._task: asyncio.Task[None] | None = None
         self.failure: str | None = None
         """Why the last read failed; None when it did not."""
@@ -47,14 +51,12 @@ class Reader:
             future = asyncio.get_running_loop().create_future()
             self._waiting[endpoint_id] = future
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = self._reads.run(self._run())
         return await asyncio.shield(future)
 
     async def close(self) -> None:
         """Ends the read under way; who waits learns nothing."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._reads.stop()
         await self._store.close()
 
     async def _run(self) -> None:

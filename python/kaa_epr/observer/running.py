@@ -57,6 +57,7 @@ def _management(settings: Settings, observer: Observer) -> ManagementServer:
     health.phase = Phase.SERVING
     health.add("nats", lambda: None if observer.hearing.is_set() else "events are not heard", required=True)
     health.add("store", lambda: observer.store_failure, required=False)
+    health.add("background work", observer.supervisor.problem, required=False)
     metrics = TableMetrics(OBSERVER_TABLE, observer.numbers)
     app = create_app(health, metrics.render, observer.summary)
     return ManagementServer(app, host=settings.management.host, port=settings.management.port)

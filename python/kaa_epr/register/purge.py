@@ -13,6 +13,7 @@ from typing import Final
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.mongo.register_api import RegisterStore
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -29,14 +30,19 @@ class Purge:
     """One background task."""
 
     def __init__(
-        self, store: RegisterStore, retention: float, seconds: float, interval: float = INTERVAL
+        self,
+        store: RegisterStore,
+        retention: float,
+        seconds: float,
+        supervisor: Supervisor | None = None,
+        interval: float = INTERVAL,
     ) -> None:
         """``retention`` in seconds, 0: nothing is forgotten; ``seconds``: for each step with the store."""
         self._store = store
         self._retention = retention
         self._seconds = seconds
         self._interval = interval
-        self._task: asyncio.Task[None] | None = None
+        self._work = (supervisor or Supervisor()).lasting("purge", self._run)
         self._repeats = Repeats()
         self.purged = 0
         """Tombstones deleted."""
@@ -44,13 +50,11 @@ class Purge:
     def start(self) -> None:
         """Begins, if anything is to be forgotten at all."""
         if self._retention:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="purge")
+            self._work.start()
 
     async def stop(self) -> None:
         """Ends; a batch under way is deleted or not, and both are fine."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._work.stop()
 
     async def _run(self) -> None:
         while True:
@@ -59,6 +63,7 @@ class Purge:
                     await self.purge()
             except StoreError as error:
                 self._repeats.warning(_log, "tombstones could not be purged", error=str(error))
+            self._work.well()
             # Somewhat longer than the claim, or the one who had it would be too early for the next.
             await asyncio.sleep(self._interval * 1.05)
 

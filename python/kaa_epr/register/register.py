@@ -15,7 +15,7 @@ from kaa_epr.http.auth import Authenticator
 from kaa_epr.http.server import App
 from kaa_epr.log import get_logger
 from kaa_epr.messages import subjects
-from kaa_epr.metrics import RegisterStats
+from kaa_epr.metrics import CountedStats
 from kaa_epr.mongo.errors import StoreError, StoreTimeout, StoreUnavailable
 from kaa_epr.mongo.indexes import ensure_indexes
 from kaa_epr.mongo.register_api import RegisterStore
@@ -39,6 +39,7 @@ from kaa_epr.register.rest.call import Backend
 from kaa_epr.register.rest.openapi import create_document
 from kaa_epr.register.rest.server import create_server
 from kaa_epr.register.tasks import BatchTasks
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -52,7 +53,10 @@ _TASKS_SECONDS = 10.0
 class Register:
     """Takes changes over 19/EPMMP and through ``endpoints``, and tells of them."""
 
-    def __init__(self, settings: Settings, store: RegisterStore, replica_id: str) -> None:
+    def __init__(
+        self, settings: Settings, store: RegisterStore, replica_id: str, supervisor: Supervisor | None = None
+    ) -> None:
+        supervisor = supervisor or Supervisor()
         self._settings = settings.register_
         self._store = store
         self._limits = rules_of(self._settings)
@@ -60,7 +64,7 @@ class Register:
         instance = settings.service.instance_name
         self.outlet = SessionOutlet()
         numbers = WriterNumbers(instance)
-        self._heartbeats = Heartbeats(numbers, self.outlet.heartbeat)
+        self._heartbeats = Heartbeats(numbers, self.outlet.heartbeat, supervisor)
         self._beating = False
         self.parts = Parts(
             store,
@@ -69,10 +73,12 @@ class Register:
             replica_id,
             limits_of(self._settings),
         )
-        self.pipeline = Pipeline(self.parts)
-        self.sweeper = Sweeper(self.parts, self.pipeline.busy)
+        self.pipeline = Pipeline(self.parts, supervisor)
+        self.sweeper = Sweeper(self.parts, self.pipeline.busy, supervisor)
         self.parts.on_unpublished = self.sweeper.kick
-        self.purge = Purge(store, self._settings.tombstone_retention, self._settings.store_timeout)
+        self.purge = Purge(
+            store, self._settings.tombstone_retention, self._settings.store_timeout, supervisor
+        )
         self.endpoints = Endpoints(
             store, self.pipeline, Applications(settings.kaa), self._settings.store_timeout
         )
@@ -88,7 +94,10 @@ class Register:
             self.budget,
             on_full=partial(self.stats.refuse, "epmmp_requests"),
         )
-        self._tasks = BatchTasks(self.endpoints, replica_id, self._settings.store_timeout, self.stats)
+        self._tasks = BatchTasks(
+            self.endpoints, replica_id, self._settings.store_timeout, self.stats, supervisor
+        )
+        self._authenticator = Authenticator(self._settings.security, self.stats.auth_failures, supervisor)
         self._server = create_server(
             self._app(),
             self._settings.rest,
@@ -99,7 +108,7 @@ class Register:
         self._prepared = False
         self.attached = asyncio.Event()
         """Set when writes are taken for the first time."""
-        self._preparing: asyncio.Task[None] | None = None
+        self._preparing = supervisor.lasting("indexes", self._keep_preparing)
 
     def _rules(self) -> Rules | None:
         """The rules, with the connected server's limit on payloads; None while nothing can be changed."""
@@ -122,9 +131,13 @@ class Register:
         """Where REST is served; None before ``start``."""
         return self._server.url if self._serving else None
 
-    def numbers(self) -> RegisterStats:
+    def numbers(self) -> CountedStats:
         """For metrics."""
-        return {**self.stats.told(), "pending_bytes": self.budget.used}
+        return {
+            **self.stats.told(),
+            "pending_bytes": self.budget.used,
+            **self._heartbeats.numbers(),
+        }
 
     async def start(self) -> None:
         """Makes or verifies what the store needs; goes on in the background while the store is away.
@@ -135,7 +148,7 @@ class Register:
             await self._prepare()
         except (StoreUnavailable, StoreTimeout) as error:
             _log.warning("the register waits for the store", error=str(error))
-            self._preparing = asyncio.get_running_loop().create_task(self._keep_preparing())
+            self._preparing.start()
         self.sweeper.start()
         self.purge.start()
         self._tasks.start()
@@ -149,7 +162,7 @@ class Register:
             Backend(
                 self.endpoints, self._tasks, self._limits, settings.store_timeout, settings.rest.public_url
             ),
-            Authenticator(settings.security, self.stats.auth_failures),
+            self._authenticator,
             Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, self.budget),
             settings.rest.prefix,
             create_document(kaa_epr.__version__, self._limits, secured=secured),
@@ -171,6 +184,7 @@ class Register:
                 await self._prepare()
             except (StoreUnavailable, StoreTimeout) as error:
                 _log.debug("the register still waits for the store", error=str(error))
+                self._preparing.well()
             except StoreError as error:
                 _log.error("the register cannot use this collection", error=str(error))
                 return
@@ -222,8 +236,7 @@ class Register:
             _log.warning("changes were cut short; their events are published by another replica, or later")
         await self.sweeper.stop()
         await self.purge.stop()
-        if self._preparing is not None:
-            self._preparing.cancel()
+        await self._preparing.stop()
         await self._heartbeats.stop()
         self.outlet.detach()
 

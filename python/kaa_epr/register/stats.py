@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from kaa_epr.metrics import Buckets, RegisterStats
+from kaa_epr.metrics import Buckets, CountedStats
 from kaa_epr.register.intake.commands import (
     Command,
     DeleteKey,
@@ -72,7 +72,7 @@ class Stats:
         """Something was refused for a limit."""
         self.refused[(limit,)] += 1
 
-    def told(self) -> RegisterStats:
+    def told(self) -> CountedStats:
         """For metrics."""
         return {
             "changes": self.outcomes,

@@ -21,6 +21,7 @@ from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.intake.commands import Command, Register
 from kaa_epr.register.stats import Stats
 from kaa_epr.slices import Slice
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -56,7 +57,14 @@ class NewEndpoint:
 class BatchTasks:
     """Accepts tasks, and works on those that nobody works on."""
 
-    def __init__(self, endpoints: Endpoints, owner: str, seconds: float, stats: Stats) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        owner: str,
+        seconds: float,
+        stats: Stats,
+        supervisor: Supervisor | None = None,
+    ) -> None:
         """``seconds``: for each step with the store."""
         self._endpoints = endpoints
         self._store = endpoints.store
@@ -64,18 +72,16 @@ class BatchTasks:
         self._stats = stats
         self._seconds = seconds
         self._kicked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._work = (supervisor or Supervisor()).lasting("batch_tasks", self._run)
         self._repeats = Repeats()
 
     def start(self) -> None:
         """Begins looking for tasks."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._work.start()
 
     async def stop(self) -> None:
         """Ends; an unfinished task is taken up again by whoever finds it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._work.stop()
 
     async def accept(
         self,
@@ -147,6 +153,7 @@ class BatchTasks:
                     await self._carry_out(claimed[0])
             except StoreError as error:
                 self._repeats.warning(_log, "batch tasks could not be worked on", error=str(error))
+            self._work.well()
             try:
                 async with asyncio.timeout(_INTERVAL):
                     await self._kicked.wait()

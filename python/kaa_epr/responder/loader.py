@@ -21,6 +21,7 @@ from kaa_epr.log import Repeats, get_logger
 from kaa_epr.metrics import StoreStats
 from kaa_epr.mongo import Store, StoreError, StoreOverloaded, StoreTimeout
 from kaa_epr.responder.breaker import Breaker, BreakerState
+from kaa_epr.supervised import QUICK, Supervisor
 
 _log: Final = get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Loader:
         settings: StoreSettings,
         write_out: Callable[[bytes], None],
         *,
+        supervisor: Supervisor | None = None,
         observe_load: Callable[[float], None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -63,12 +65,14 @@ class Loader:
         self._breaker = Breaker(
             trip_after=settings.trip_after, probe_interval_ms=round(settings.probe_interval * 1000)
         )
+        supervisor = supervisor or Supervisor()
+        self._ticks = supervisor.lasting("loader", self._tick_on, pauses=QUICK)
+        self._loading = supervisor.passing("loads")
+        self._probing = supervisor.passing("store_probe")
         self._loads: dict[asyncio.Task[None], int] = {}
         self._unsettled: set[int] = set()
         self._stopped = False
         self._waited = False
-        self._probe: asyncio.Task[None] | None = None
-        self._ticker: asyncio.TimerHandle | None = None
         self._nothing_pends: asyncio.Event | None = None
         self._down_since = 0.0
         self._failures = Repeats()
@@ -79,7 +83,7 @@ class Loader:
     def start(self) -> None:
         """Begins to tick, on the running loop."""
         self._store.on_primary_changed(self._flush_after_new_primary)
-        self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+        self._ticks.start()
 
     def kick(self) -> None:
         """The engine has queued flights: begins the loads that need not wait for more of them."""
@@ -94,7 +98,7 @@ class Loader:
         begun = self._engine.begin_load(self._batch_size, clock.mono_ms())
         if begun is None:
             return False
-        task = asyncio.get_running_loop().create_task(self._load(*begun))
+        task = self._loading.run(self._load(*begun))
         self._loads[task] = begun[0]
         self._unsettled.add(begun[0])
         task.add_done_callback(self._load_ended)
@@ -117,13 +121,9 @@ class Loader:
         """Ends ticking and loading; gets that still wait for a running load are answered 503."""
         self._stopped = True
         self._store.on_primary_changed(_nobody_cares)
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
-        tasks = [*self._loads, *([self._probe] if self._probe else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._ticks.stop()
+        await self._probing.stop()
+        await self._loading.stop()
 
     @property
     def state(self) -> BreakerState:
@@ -168,11 +168,8 @@ class Loader:
             # Cancelled by ``stop``, perhaps before its first step, or a bug: whoever waits must hear of it.
             self._fail(load)
             self._write_answers()
-        if task.cancelled():
-            return
-        if (error := task.exception()) is not None:
-            _log.error("a load ended with a bug", exc_info=error)
-        self.kick()
+        if not task.cancelled():
+            self.kick()
 
     def _fail(self, load: int) -> None:
         self._unsettled.discard(load)
@@ -205,8 +202,7 @@ class Loader:
 
     def _probe_if_due(self) -> None:
         if self._breaker.probe_due(clock.mono_ms()):
-            self._probe = asyncio.get_running_loop().create_task(self._ask_whether_back())
-            self._probe.add_done_callback(self._probe_ended)
+            self._probing.run(self._ask_whether_back())
 
     async def _ask_whether_back(self) -> None:
         try:
@@ -223,19 +219,18 @@ class Loader:
             self._tell_engine(up=True)
             self.kick()
 
-    def _probe_ended(self, task: asyncio.Task[None]) -> None:
-        self._probe = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a probe ended with a bug", exc_info=error)
-
     def _tell_engine(self, *, up: bool) -> None:
         self._engine.store_up(up, wall_ms=clock.wall_ms(), mono_ms=clock.mono_ms())
         self._write_answers()
 
     # --- upkeep ---------------------------------------------------------------------------------------------
+    async def _tick_on(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._tick()
+            self._ticks.well()
+
     def _tick(self) -> None:
-        # Set first: a bug below must not end the ticking.
-        self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         self._engine.tick(wall_ms=clock.wall_ms(), mono_ms=clock.mono_ms())
         self._write_answers()
         self._probe_if_due()

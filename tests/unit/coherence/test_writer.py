@@ -6,10 +6,12 @@ import asyncio
 
 import nats.errors
 import pytest
+from structlog.testing import capture_logs
 
 from kaa_epr.messages.subjects import InvalidSubjectToken
 from kaa_epr.nats import writer
 from kaa_epr.nats.writer import BASE, LEAVING, SEQ, VERSION, WRITER, Heartbeats, WriterNumbers
+from kaa_epr.supervised import Supervisor
 
 SUBJECT = "kaa.v1.coherence.epr.heartbeat"
 
@@ -77,6 +79,27 @@ async def test_a_heartbeat_that_cannot_be_sent_is_left_out(monkeypatch: pytest.M
     assert (beats.failures, sent.messages.qsize()) == (1, 0)
     sent.fail = None
     assert await sent.messages.get() == {WRITER: "w-1", SEQ: "0"}
+    await beats.stop()
+
+
+async def test_a_bug_in_sending_keeps_back_no_more_than_the_beats_it_meets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writer, "HEARTBEAT_SECONDS", 0.01)
+    sent, supervisor = Sent(), Supervisor()
+    beats = Heartbeats(WriterNumbers("epr", "w-1"), sent.publish, supervisor)
+    sent.fail = ZeroDivisionError("not expected")
+    with capture_logs() as lines:
+        await beats.start()
+        assert supervisor.problem() == "heartbeats: ZeroDivisionError"
+        sent.fail = None
+        assert await sent.messages.get() == {WRITER: "w-1", SEQ: "0"}
+        assert await sent.messages.get() == {WRITER: "w-1", SEQ: "0"}
+    assert supervisor.problem() is None
+    assert supervisor.numbers()["task_failures"] == {("heartbeats",): 1}
+    assert [line["task"] for line in lines] == ["heartbeats"]
+    assert sum(beats.lateness.counts) >= 3
+    assert beats.lateness.sum >= 0.02, "the one that met the bug came late"
     await beats.stop()
 
 

@@ -14,9 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from kaa_epr.engine import stats as names
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats, TableMetrics, WitnessStats
 from kaa_epr.metrics_table import TABLE
+from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from kaa_epr.observer.counts import OBSERVER_TABLE
 from kaa_epr.register.intake.commands import PutKeys
 from kaa_epr.register.stats import Stats as RegisterCounts
+from kaa_epr.supervised import Supervisor
 
 NOT_BASE_UNITS: Final = re.compile(
     r"(nano|micro|milli|centi|deci|kilo|mega|giga|tera|kibi|mebi|gibi)(seconds?|bytes?|meters?|grams?|bits?)"
@@ -35,10 +37,16 @@ def _statistics() -> Stats:
     return numbers | {name: [1] * (len(bounds) + 1) for name, bounds in histograms.items()}
 
 
+async def nothing(_subject: str, _payload: bytes, _headers: dict[str, str]) -> None:
+    """Sends no heartbeat."""
+
+
 def _rendered() -> Iterator[str]:
     counts = RegisterCounts()
     counts.ended(PutKeys({"k": 1}), "changed", 0.003)
-    told = {**counts.told(), "pending_bytes": 4096}
+    supervisor = Supervisor()
+    beats = Heartbeats(WriterNumbers("epr"), nothing, supervisor)
+    told = {**counts.told(), "pending_bytes": 4096, **beats.numbers()}
     yield (
         Metrics(
             build=BuildInfo(version="1.2.3", engine="rust", driver="motor", python="3.11"),
@@ -46,6 +54,7 @@ def _rendered() -> Iterator[str]:
             link=LinkStats,
             store=StoreStats,
             witness=WitnessStats,
+            process=supervisor.numbers,
             register=lambda: told,
         )
         .render()

@@ -12,9 +12,11 @@ from kaa_epr.engine import stats as names
 from kaa_epr.engine.api import EngineConfig
 from kaa_epr.engine.pure import PureEngine
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats, WitnessStats
-from kaa_epr.metrics_table import BUILD_INFO, REGISTER_TABLE, TABLE, markdown
+from kaa_epr.metrics_table import BUILD_INFO, PROCESS_TABLE, REGISTER_TABLE, TABLE, markdown
+from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from kaa_epr.register.intake.commands import PutKeys
 from kaa_epr.register.stats import Stats as RegisterCounts
+from kaa_epr.supervised import Supervisor
 
 GOLDEN = Path(__file__).with_name("golden.txt")
 
@@ -37,8 +39,13 @@ def _metrics(statistics: Stats | None = None) -> Metrics:
         link=lambda: LinkStats(True, True, True, 2, 1, 300, 40, 8, 9),
         store=lambda: StoreStats(True, 5, 6, 7),
         witness=lambda: WitnessStats(False, False, True, *range(11, 20)),
+        process=lambda: {"task_failures": {("sweeper",): 3}, "task_failing": {("sweeper",): 1}},
         worker=4,
     )
+
+
+async def _unsent(_subject: str, _payload: bytes, _headers: dict[str, str]) -> None:
+    raise AssertionError
 
 
 def _own(text: str) -> str:
@@ -129,7 +136,8 @@ def test_two_workers_in_one_process_do_not_meet() -> None:
 def test_the_register_tells_all_of_its_table_and_only_where_it_runs() -> None:
     stats = RegisterCounts()
     stats.ended(PutKeys({"k": 1}), "changed", 0.003)
-    told = {**stats.told(), "pending_bytes": 4096}
+    beats = Heartbeats(WriterNumbers("epr"), _unsent)
+    told = {**stats.told(), "pending_bytes": 4096, **beats.numbers()}
     assert sorted(told) == sorted(row.key for row in REGISTER_TABLE)
     metrics = Metrics(
         build=BuildInfo(version="1.2.3", engine="rust", driver="motor", python="3.11"),
@@ -137,10 +145,11 @@ def test_the_register_tells_all_of_its_table_and_only_where_it_runs() -> None:
         link=LinkStats,
         store=StoreStats,
         witness=WitnessStats,
+        process=Supervisor().numbers,
         register=lambda: told,
     )
     text = metrics.render().decode()
-    for row in REGISTER_TABLE:
+    for row in (*PROCESS_TABLE, *REGISTER_TABLE):
         assert f"# TYPE {row.exposed_name} {row.kind}" in text
         assert f"`{row.exposed_name}`" in markdown()
         assert row.help.endswith(".")

@@ -27,6 +27,7 @@ from kaa_epr.register.decide.planning import Item, OnlyAt, Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions
 from kaa_epr.register.intake.commands import Command
 from kaa_epr.register.outbox.clearing import Clearing
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -48,7 +49,7 @@ _ENDING: Final = "The service is shutting down"
 class Pipeline:
     """Takes commands with ``submit``."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, supervisor: Supervisor | None = None) -> None:
         self._parts = parts
         self._limits = parts.limits
         self._waiting: dict[str, deque[Item]] = {}
@@ -59,7 +60,7 @@ class Pipeline:
         self._some: float = SOME
         """``SOME``, and more where processors are contended for."""
         self._gathering: asyncio.TimerHandle | None = None
-        self._clearing = Clearing(parts, self._cleared)
+        self._clearing = Clearing(parts, self._cleared, supervisor)
         self._closing = False
         self._held = False
         self.busy: set[str] = set()
@@ -274,10 +275,7 @@ class Pipeline:
         self.go_on()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while self._tasks or self._waiting:
-            left = deadline - loop.time()
-            if left <= 0:
-                break
+        while (self._tasks or self._waiting) and (left := deadline - loop.time()) > 0:
             if self._tasks:
                 await asyncio.wait(set(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
             else:

@@ -14,6 +14,7 @@ from kaa_epr.log import get_logger
 from kaa_epr.mongo import conditional
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.register.commit.batch import Parts
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -24,13 +25,19 @@ GATHER: Final = 0.1
 class Clearing:
     """One statement at a time; it holds at most the endpoints of the batches that ended meanwhile."""
 
-    def __init__(self, parts: Parts, done: Callable[[Collection[str]], None]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        done: Callable[[Collection[str]], None],
+        supervisor: Supervisor | None = None,
+    ) -> None:
         """``done`` is told which endpoints may be changed again, whether they were cleared or not."""
         self._parts = parts
         self._done = done
         self._waiting: dict[str, conditional.Claim] = {}
         self._under_way: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
+        self._work = (supervisor or Supervisor()).passing("clearing")
         self._task: asyncio.Task[None] | None = None
         self._in_haste = False
 
@@ -70,7 +77,7 @@ class Clearing:
         self._under_way = frozenset(self._waiting)
         claims = frozenset(self._waiting.values())
         self._waiting = {}
-        self._task = asyncio.get_running_loop().create_task(self._clear(claims))
+        self._task = self._work.run(self._clear(claims))
         self._task.add_done_callback(self._ended)
 
     async def _clear(self, claims: Collection[conditional.Claim]) -> None:
@@ -87,8 +94,9 @@ class Clearing:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         ids, self._under_way = self._under_way, frozenset()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("clearing outboxes met a bug", exc_info=error)
+        if task.cancelled() or task.exception() is not None:
+            # As if the store had not answered: they will be published once more.
+            self._parts.on_unpublished()
         if self._in_haste and self._waiting:
             self._begin()
         elif self._waiting:

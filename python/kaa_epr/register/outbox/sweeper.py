@@ -18,6 +18,7 @@ from kaa_epr.mongo.errors import StoreError
 from kaa_epr.mongo.register_api import Outbox
 from kaa_epr.nats.publisher import PublishFailed
 from kaa_epr.register.commit.batch import Parts, new_claim
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
@@ -32,19 +33,25 @@ _PAUSE: Final = 0.05
 class Sweeper:
     """One background task; ``kick`` when an outbox is known to wait."""
 
-    def __init__(self, parts: Parts, busy: Collection[str], interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        busy: Collection[str],
+        supervisor: Supervisor | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
         """``busy``: endpoints whose outboxes a batch of ours is about to publish itself."""
         self._parts = parts
         self._busy = busy
         self._interval = interval
         self._kicked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._work = (supervisor or Supervisor()).lasting("sweeper", self._run)
         self._repeats = Repeats()
         self._counted = float("-inf")
 
     def start(self) -> None:
         """Begins looking."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._work.start()
 
     def kick(self) -> None:
         """Look soon."""
@@ -52,9 +59,7 @@ class Sweeper:
 
     async def stop(self) -> None:
         """Ends; what is left unpublished another replica finds."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._work.stop()
 
     async def _run(self) -> None:
         while True:
@@ -64,6 +69,7 @@ class Sweeper:
                 await self._count()
             except (StoreError, PublishFailed) as error:
                 self._repeats.warning(_log, "outboxes could not be swept", error=str(error))
+            self._work.well()
             await asyncio.sleep(_PAUSE)
             await self._wait()
 

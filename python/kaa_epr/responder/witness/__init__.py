@@ -3,7 +3,6 @@
 ```
 reader.py    follows the change stream and invalidates; optional
 scrubber.py  compares a few random entries a second with the store
-lasting.py   background work that a bug does not end
 witness.py   both, as the service starts and stops them
 ```
 

@@ -26,7 +26,7 @@ from kaa_epr.log import Repeats, get_logger
 from kaa_epr.mongo import Store, StoreError
 from kaa_epr.mongo.change_stream import ChangeCursor, Changes, Position
 from kaa_epr.mongo.errors import ChangeStreamLost, CollectionEnded
-from kaa_epr.responder.witness.lasting import Lasting
+from kaa_epr.supervised import Supervisor
 
 _log: Final = get_logger(__name__)
 
@@ -37,7 +37,9 @@ RETRY_SECONDS_MAX: Final = 5.0
 class ChangeStreamReader:
     """One stream, for ever. Everything runs on the event loop's thread."""
 
-    def __init__(self, engine: Engine, store: Store, time_limit: float) -> None:
+    def __init__(
+        self, engine: Engine, store: Store, time_limit: float, supervisor: Supervisor | None = None
+    ) -> None:
         """``time_limit`` in seconds is for one step with the store."""
         self._engine = engine
         self._store = store
@@ -46,7 +48,9 @@ class ChangeStreamReader:
         self._opened_before = False
         self._attempt = 0
         self._answered_ms = clock.mono_ms()
-        self.task = Lasting("change stream", self._run, lambda: self._lose("a bug"))
+        self.work = (supervisor or Supervisor()).lasting(
+            "change_stream", self._run, on_failure=lambda: self._lose("a bug")
+        )
         self._failures = Repeats()
         self.problem: str | None = "the change stream was not opened yet"
         """Why it is not open, in words for people; None while it is."""
@@ -115,6 +119,7 @@ class ChangeStreamReader:
         self._position = answer.position
         self._answered_ms = mono_ms
         self._attempt = 0
+        self.work.well()
 
     def _interrupt(self, reason: str) -> None:
         self.problem = reason

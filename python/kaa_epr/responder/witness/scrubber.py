@@ -17,7 +17,7 @@ from kaa_epr.backoff import jittered
 from kaa_epr.engine.api import Engine, Evidence
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.mongo import Store, StoreError
-from kaa_epr.responder.witness.lasting import Lasting
+from kaa_epr.supervised import Supervisor
 
 _log: Final = get_logger(__name__)
 
@@ -57,6 +57,7 @@ class Scrubber:
         time_limit: float,
         *,
         store_up: Callable[[], bool],
+        supervisor: Supervisor | None = None,
         event_seconds: float = EVENT_SECONDS,
     ) -> None:
         """``time_limit`` in seconds for one comparison; while ``store_up`` says no, nothing is compared.
@@ -70,14 +71,13 @@ class Scrubber:
         self._store_up = store_up
         self._event_ms = round(event_seconds * 1000)
         self._suspects: dict[str, Suspect] = {}
-        self.task = Lasting("scrubber", self._run, self._suspects.clear)
-        self._failures = Repeats()
-        self._proofs = Repeats()
+        self.work = (supervisor or Supervisor()).lasting(
+            "scrubber", self._run, on_failure=self._suspects.clear
+        )
+        self._failures, self._proofs = Repeats(), Repeats()
         self.same = 0
         """First looks that found no difference."""
-        self.suspected = 0
-        self.cleared = 0
-        self.proven = 0
+        self.suspected = self.cleared = self.proven = 0
 
     async def _run(self) -> None:
         while True:
@@ -89,6 +89,7 @@ class Scrubber:
                 await self.scrub()
             except StoreError as error:
                 self._failures.warning(_log, "entries could not be compared", reason=str(error))
+            self.work.well()
 
     async def scrub(self) -> None:
         """One round: one question to the store, for new entries and suspects whose time has come."""

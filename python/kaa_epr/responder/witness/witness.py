@@ -10,6 +10,7 @@ from kaa_epr.metrics import WitnessStats
 from kaa_epr.mongo import Store
 from kaa_epr.responder.witness.reader import ChangeStreamReader
 from kaa_epr.responder.witness.scrubber import Scrubber
+from kaa_epr.supervised import Supervisor
 
 
 class Witness:
@@ -21,14 +22,19 @@ class Witness:
         store: Store,
         settings: Settings,
         store_up: Callable[[], bool],
+        supervisor: Supervisor,
     ) -> None:
         """``store_up`` says whether the store answers. A process that answers no reads has no witness."""
         invalidation, time_limit = settings.invalidation, settings.store.timeout
         serves = settings.responder.enabled
         wanted = serves and invalidation.change_stream
-        self.reader = ChangeStreamReader(engine, store, time_limit) if wanted else None
+        self.reader = ChangeStreamReader(engine, store, time_limit, supervisor) if wanted else None
         rate = invalidation.scrub_per_second if serves else 0
-        self.scrubber = Scrubber(engine, store, rate, time_limit, store_up=store_up) if rate else None
+        self.scrubber = (
+            Scrubber(engine, store, rate, time_limit, store_up=store_up, supervisor=supervisor)
+            if rate
+            else None
+        )
 
     @property
     def stream_state(self) -> str:
@@ -41,13 +47,13 @@ class Witness:
         """Begins, on the running loop."""
         for part in (self.reader, self.scrubber):
             if part is not None:
-                part.task.start()
+                part.work.start()
 
     async def stop(self) -> None:
         """Ends both."""
         for part in (self.reader, self.scrubber):
             if part is not None:
-                await part.task.stop()
+                await part.work.stop()
 
     def stats(self) -> WitnessStats:
         """For the metrics."""

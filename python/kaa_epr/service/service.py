@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
-import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import kaa_epr
@@ -23,11 +20,11 @@ from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.loop_watch import LoopWatch
 from kaa_epr.management.server import ManagementServer
-from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, RegisterStats, StoreStats
+from kaa_epr.metrics import BuildInfo, CountedStats, LinkStats, Metrics, StoreStats
 from kaa_epr.mongo import open_store
 from kaa_epr.nats.bridge import Bridge
 from kaa_epr.nats.flushing import FLUSH_TIMEOUT
-from kaa_epr.nats.link import Link, LinkStatus
+from kaa_epr.nats.link import Link
 from kaa_epr.nats.protocol import Hooks
 from kaa_epr.nats.services_api import (
     EndpointStats,
@@ -41,28 +38,14 @@ from kaa_epr.register.register import Register
 from kaa_epr.responder.loader import Loader
 from kaa_epr.responder.reads import read_stats, responder_subjects, srv_endpoints
 from kaa_epr.responder.witness import Witness
+from kaa_epr.service.checks import add_link_checks, add_other_checks
+from kaa_epr.service.ready import ReadyInfo, without_credentials
+from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
 BUGS_INTERVAL = 1.0
 """Seconds between looks for requests that met a bug, to be logged."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyInfo:
-    """What ``--ready-file`` holds, once gets are answered. URLs have no credentials."""
-
-    pid: int
-    nats: str
-    mongo: str
-    management: str | None
-    rest: str | None = None
-
-    def write(self, path: Path) -> None:
-        """Writes the file at once or not at all."""
-        partial = path.with_name(f"{path.name}.{self.pid}.partial")
-        partial.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-        partial.replace(path)
 
 
 class Service:
@@ -75,14 +58,18 @@ class Service:
         self.replica_id = service.replica_id or f"{service.instance_name}-{secrets.token_hex(6)}"
         self.engine: Engine = select(settings.engine, engine_config(settings, hash_seed=secrets.randbits(64)))
         self.health = Health()
+        self.supervisor = Supervisor()
         self.store = open_store(settings.mongo, settings.store)
-        self.witness = Witness(self.engine, self.store, settings, lambda: self.loader.stats().up)
+        self.witness = Witness(
+            self.engine, self.store, settings, lambda: self.loader.stats().up, self.supervisor
+        )
         self.metrics = Metrics(
             build=BuildInfo(kaa_epr.__version__, self.engine.name, self.store.driver),
             engine=self.engine.stats,
             link=self._link_stats,
             store=self._store_stats,
             witness=self.witness.stats,
+            process=self.supervisor.numbers,
             worker=worker,
             register=self._register_stats if settings.register_.enabled else None,
         )
@@ -92,6 +79,7 @@ class Service:
             self.store,
             settings.store,
             self._write,
+            supervisor=self.supervisor,
             observe_load=self.metrics.observe_load,
         )
         self.link = Link(
@@ -101,9 +89,12 @@ class Service:
             self.engine,
             Hooks(self.loader.kick, self.metrics.observe_chunk),
             self,
+            self.supervisor,
         )
         self.register = (
-            Register(settings, self.store, self.replica_id) if settings.register_.enabled else None
+            Register(settings, self.store, self.replica_id, self.supervisor)
+            if settings.register_.enabled
+            else None
         )
         writes = () if self.register is None else self.register.message_types
         self._identity = ServiceIdentity(
@@ -114,8 +105,9 @@ class Service:
         )
         self._api: ServicesApi | None = None
         self._management: ManagementServer | None = None
-        self._bugs: asyncio.TimerHandle | None = None
-        self._add_checks()
+        self._bugs = self.supervisor.lasting("bugs", self._look_for_bugs)
+        add_link_checks(self.health, self.link)
+        add_other_checks(self.health, self.loader, self.witness, self.register, self.supervisor)
 
     # Parts that know each other only by these: loader, link, witness and metrics.
     def _write(self, out: bytes) -> None:
@@ -127,33 +119,9 @@ class Service:
     def _store_stats(self) -> StoreStats:
         return self.loader.stats()
 
-    def _register_stats(self) -> RegisterStats:
+    def _register_stats(self) -> CountedStats:
         assert self.register is not None
         return self.register.numbers()
-
-    def _add_checks(self) -> None:
-        status = self.link.status
-        self.health.add("nats", lambda: None if status().connected else "not connected", required=True)
-        self.health.add(
-            "events",
-            lambda: None if status().hearing else "event subscriptions are not confirmed",
-            required=True,
-        )
-        self.health.add("requests", lambda: _why_no_requests(status()), required=True)
-        self.health.add(
-            "other requests",
-            lambda: ", ".join(refused) + ": refused" if (refused := status().refused_requests) else None,
-            required=False,
-        )
-        self.health.add(
-            "store",
-            lambda: None if self.loader.stats().up else "MongoDB does not answer, only cached endpoints are",
-            required=False,
-        )
-        if (reader := self.witness.reader) is not None:
-            self.health.add("change_stream", lambda: reader.problem, required=False)
-        if (register := self.register) is not None:
-            self.health.add("register", lambda: register.problem, required=False)
 
     # --- beginning ------------------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -166,7 +134,7 @@ class Service:
         self.loader.start()
         self.witness.start()
         self.link.start()
-        self._look_for_bugs()
+        self._bugs.start()
 
     async def _start_management(self) -> None:
         management = self.settings.management
@@ -183,7 +151,7 @@ class Service:
         info = ReadyInfo(
             pid=os.getpid(),
             nats=self.link.status().server or "",
-            mongo=_without_credentials(self.settings.mongo.uri.get_secret_value()),
+            mongo=without_credentials(self.settings.mongo.uri.get_secret_value()),
             management=None if self._management is None else self._management.url,
             rest=None if self.register is None else self.register.url,
         )
@@ -253,10 +221,15 @@ class Service:
         reads = read_stats(self.engine.stats(), self.metrics.chunk_seconds)
         return {**reads, **(self.register.endpoint_stats() if self.register is not None else {})}
 
-    def _look_for_bugs(self) -> None:
+    async def _look_for_bugs(self) -> None:
+        while True:
+            self._report_bugs()
+            self._bugs.well()
+            await asyncio.sleep(BUGS_INTERVAL)
+
+    def _report_bugs(self) -> None:
         for correlation_id in self.engine.take_bugs():
             _log.error("a get met a bug and was answered 500", correlation_id=correlation_id)
-        self._bugs = asyncio.get_running_loop().call_later(BUGS_INTERVAL, self._look_for_bugs)
 
     # --- end ------------------------------------------------------------------------------------------------
     async def drain(self) -> None:
@@ -276,25 +249,8 @@ class Service:
         await self.witness.stop()
         await self.link.close()
         await self.store.close()
-        if self._bugs is not None:
-            self._bugs.cancel()
+        await self._bugs.stop()
         if self._management is not None:
             await self._management.stop()
         self._loop_watch.stop()
         _log.info("stopped")
-
-
-_TELLABLE_OPTIONS = {"replicaset", "directconnection", "tls", "ssl", "authsource"}
-
-
-def _without_credentials(uri: str) -> str:
-    """The MongoDB URI with hosts, database and those options that a client needs and that are no secrets."""
-    address, _, options = re.sub(r"//[^/?]*@", "//", uri, count=1).partition("?")
-    told = [option for option in options.split("&") if option.partition("=")[0].lower() in _TELLABLE_OPTIONS]
-    return f"{address}?{'&'.join(told)}" if told else address
-
-
-def _why_no_requests(status: LinkStatus) -> str | None:
-    if status.get_refused:
-        return "the server refused the request subscription"
-    return None if status.subscribed else "request subscriptions are not confirmed"
