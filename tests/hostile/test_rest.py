@@ -1,0 +1,15 @@
+"""Hostile and odd requests over REST: each is answered as its entry says, and nobody else notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.hostile.attack import Attack
+from tests.support.hostile.corpus import Entry, corpus
+
+FILES = ("rest_values", "rest_patches", "rest_paths", "rest_requests")
+
+
+@pytest.mark.parametrize("entry", [entry for file in FILES for entry in corpus(file)], ids=str)
+async def test_each_is_answered_and_harms_nobody(attack: Attack, entry: Entry) -> None:
+    await attack.check(entry)
