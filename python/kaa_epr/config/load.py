@@ -28,9 +28,12 @@ from kaa_epr.config.names import (
 )
 from kaa_epr.config.problems import ConfigError, Entry, Problem, show
 from kaa_epr.config.settings import Settings
+from kaa_epr.config.types import file_path
 from kaa_epr.config.yaml_file import read_yaml
 
 _MAX_SECRET_BYTES: Final = 64 * 1024
+_GUESSES: Final = 100
+"""Unknown keys for which a similar one is sought: a file of thousands would take minutes."""
 
 
 class Loaded(NamedTuple):
@@ -111,14 +114,13 @@ class _Merge:
             note = f"{'.'.join(section)} ({entry.origin}) has no meaning here and is ignored"
             self._notes.setdefault(section, note)
             return None
-        guess = nearest(entry.path)
+        guess = nearest(entry.path) if len(self.problems) < _GUESSES else None
         self._refuse(entry, f"unknown key{f'; did you mean {guess}?' if guess else ''}")
         return None
 
     def _check_file(self, entry: Entry) -> Entry:
         if self._check_files and LEAVES[entry.path].file and isinstance(entry.value, str) and entry.value:
-            file = Path(entry.value).expanduser()
-            if file.is_dir() or not os.access(file, os.R_OK):
+            if not _is_readable(entry.value):
                 shown = show(entry.value, secret=False)
                 self.problems.append(Problem(entry.key, shown, entry.origin, "expected a readable file"))
         return entry
@@ -128,7 +130,7 @@ class _Merge:
             self._refuse(entry, "expected a file name")
             return None
         try:
-            with Path(entry.value).expanduser().open("rb") as file:
+            with file_path(Path(entry.value)).open("rb") as file:
                 data = file.read(_MAX_SECRET_BYTES + 1)
             if not data.strip() or len(data) > _MAX_SECRET_BYTES:
                 self._refuse(entry, f"expected a file with 1 to {_MAX_SECRET_BYTES} bytes")
@@ -139,6 +141,8 @@ class _Merge:
             self._refuse(entry, f"expected a readable file ({error.strerror})")
         except UnicodeDecodeError:
             self._refuse(entry, "expected a file with UTF-8 text")
+        except ValueError as error:
+            self._refuse(entry, f"expected {error}")
         return None
 
     def _refuse(self, entry: Entry, wrong: str) -> None:
@@ -167,6 +171,15 @@ class _Merge:
                 node[part] = node = below if isinstance(below, dict) else {}
             node[path[-1]] = dict(entry.value) if isinstance(entry.value, dict) else entry.value
         return tree
+
+
+def _is_readable(name: str) -> bool:
+    try:
+        file = file_path(Path(name))
+        return not file.is_dir() and os.access(file, os.R_OK)
+    except (OSError, ValueError):
+        # Too long, or nobody's home: what is wrong with the name itself is told where it is judged.
+        return False
 
 
 def _example(group: PathKey) -> str:

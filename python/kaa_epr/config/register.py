@@ -40,7 +40,7 @@ def _prefix(value: str) -> str:
 def _pattern(value: str) -> str:
     try:
         re.compile(value)
-    except re.error:
+    except (re.error, RecursionError, OverflowError):
         raise ValueError("a regular expression") from None
     return value
 

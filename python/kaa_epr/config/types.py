@@ -27,7 +27,7 @@ _SIZE_UNITS: Final = {
     "GiB": 1024**3,
 }
 _UNITS_BY_LOWER: Final = {unit.lower(): factor for unit, factor in _SIZE_UNITS.items()}
-_SIZE: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([a-zA-Z]*)\s*")
+_SIZE: Final = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([a-zA-Z]*)\s*")
 _NATS_SCHEMES: Final = frozenset({"nats", "tls", "ws", "wss"})
 _TOKEN: Final = re.compile(r"[!-~]+")
 _WEB_URL: Final = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*")
@@ -148,8 +148,15 @@ def split_list(value: Any) -> Any:
     return value
 
 
-def _expand_home(path: Path) -> Path:
-    return path.expanduser()
+def file_path(path: Path) -> Path:
+    """The file that is meant: ``~`` is somebody's home."""
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        raise ValueError("a file name; no such user has a home here") from None
+    if "\0" in str(expanded):
+        raise ValueError("a file name, which has no NUL")
+    return expanded
 
 
 Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=2**31 - 1)]
@@ -165,7 +172,7 @@ SecondsOrZero = Annotated[
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Token = Annotated[str, AfterValidator(one_token)]
 TokenOrAny = Annotated[str, AfterValidator(token_or_any)]
-File = Annotated[Path, AfterValidator(_expand_home)]
+File = Annotated[Path, AfterValidator(file_path)]
 Servers = Annotated[
     tuple[Annotated[str, AfterValidator(parse_server)], ...],
     BeforeValidator(split_list),

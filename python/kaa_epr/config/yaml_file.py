@@ -61,7 +61,12 @@ class _Walk:
             return [self._item(item, (*path, "-")) for item in node.value]
         if isinstance(node, yaml.MappingNode):
             return {}
-        return self._loader.construct_object(node)
+        try:
+            return self._loader.construct_object(node)
+        except (ValueError, OverflowError):
+            # A date that is none, a number of thousands of digits.
+            self._refuse(path, node, "expected a plain value")
+            return None
 
     def _item(self, node: yaml.Node, path: tuple[str, ...]) -> object:
         self._bound(node, path)
