@@ -1,11 +1,12 @@
 """The extension: what ``rust/py`` exposes of ``rust/core``; stubtest checks it against the built module."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 from kaa_epr.engine.api import EngineConfig, Evidence, FeedResult, FlushCause, Kind
+from kaa_epr.register.intake.api import ValueKind
 
-__all__ = ["Engine", "Reader", "__version__", "build_profile"]
+__all__ = ["Engine", "Fault", "Reader", "Value", "__version__", "build_profile", "parse_json", "value_of"]
 
 __version__: Final[str]
 build_profile: Final[str]
@@ -67,3 +68,40 @@ class Reader:
     def bytes_read(self) -> int: ...
     def feed(self, data: bytes) -> None: ...
     def close(self) -> None: ...
+
+class Fault(Exception):
+    """What is wrong with something that a client sent. ``args``: the kind of refusal (``invalid`` or
+    ``too_large``), the field or the path to the value at fault, its end perhaps cut off, and the reason."""
+
+@final
+class Value:
+    """``Value`` of ``register/intake/api.py``, where the contract is written. Usable on any thread."""
+
+    @property
+    def kind(self) -> ValueKind: ...
+    @property
+    def bson(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+    def python(self) -> Any: ...
+    def text(self) -> str: ...
+    def items(self) -> list[tuple[str, Value]]: ...
+    def get(self, name: str) -> Value | None: ...
+    def elements(self) -> list[Value]: ...
+
+def parse_json(
+    text: bytes,
+    field: str,
+    *,
+    prefix: str | None = None,
+    max_depth: int,
+    max_values: int,
+    envelope: int = 0,
+) -> Value:
+    """``Intake.parse_json`` of ``register/intake/api.py``; raises ``Fault`` in place of refusals.
+
+    A long text is read without holding the interpreter's lock.
+    """
+
+def value_of(document: bytes) -> Value:
+    """The value of a BSON document's first element. Raises ValueError for what is no BSON, or empty."""

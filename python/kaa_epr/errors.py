@@ -6,6 +6,18 @@ Texts never hold metadata values or secrets: whoever stores a fact that may be s
 
 from __future__ import annotations
 
+from typing import Final
+
+_MAX_SHOWN: Final = 120
+"""Characters."""
+
+
+def shown(path: str) -> str:
+    """A path that fits into a line: names in it come from outside, may be long, and hold anything."""
+    if not path.isprintable():
+        path = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
+    return path if len(path) <= _MAX_SHOWN else path[:_MAX_SHOWN] + "…"
+
 
 class KaaEprError(Exception):
     """Base of all errors of this package.

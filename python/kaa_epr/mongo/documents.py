@@ -16,6 +16,7 @@ import bson
 from bson import Int64
 from bson.errors import BSONError
 
+from kaa_epr.errors import shown
 from kaa_epr.mongo.errors import StoreError
 
 MAX_ID_LENGTH: Final = 4096
@@ -26,7 +27,6 @@ MAX_DOCUMENT: Final = 16 * 1024 * 1024
 """Bytes of one document; MongoDB's own limit."""
 MAX_DEPTH: Final = 100
 """Levels of nesting that MongoDB supports, the document itself included."""
-_MAX_SHOWN: Final = 120
 METADATA_LEVELS: Final = 3
 """The document, the array and its item come before a metadata value."""
 
@@ -48,13 +48,6 @@ class DocumentInvalid(StoreError):
     def message(self) -> str:
         """``field: reason``."""
         return f"{self.field}: {self.reason}"
-
-
-def shown(path: str) -> str:
-    """A path that fits into a line: names in metadata may be long, and hold anything."""
-    if not path.isprintable():
-        path = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
-    return path if len(path) <= _MAX_SHOWN else path[:_MAX_SHOWN] + "…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
 
 use pyo3::prelude::*;
 
+mod change_value;
 mod config;
 mod engine;
 mod reader;
@@ -20,6 +21,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             "release"
         },
     )?;
+    module.add("Fault", module.py().get_type::<change_value::Fault>())?;
+    module.add_class::<change_value::Value>()?;
+    module.add_function(wrap_pyfunction!(change_value::parse_json, module)?)?;
+    module.add_function(wrap_pyfunction!(change_value::value_of, module)?)?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<engine::Engine>()
 }

@@ -16,4 +16,4 @@ pub use object::{Member, Members};
 pub use print::{Open, Printable, Printer};
 pub use text::{put_escaped, put_string};
 
-pub(crate) use text::{is_plain, put_unescaped};
+pub(crate) use text::{is_plain, plain_length, put_unescaped};

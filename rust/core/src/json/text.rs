@@ -19,6 +19,19 @@ pub(crate) fn is_plain(text: &[u8]) -> bool {
     }
 }
 
+/// Bytes at the front of `text` that stand for themselves.
+#[inline]
+pub(crate) fn plain_length(text: &[u8]) -> usize {
+    let mut length = 0;
+    while let Some(chunk) = text.get(length..).and_then(<[u8]>::first_chunk)
+        && are_plain(*chunk)
+    {
+        length += 8;
+    }
+    let rest = text.get(length..).unwrap_or_default();
+    length + rest.iter().take_while(|byte| stands_for_itself(**byte)).count()
+}
+
 /// [`stands_for_itself`] for eight bytes at a time: three subtractions that borrow if any byte is below 0x20, or
 /// zero once a quote or backslash is taken off it by exclusive or.
 #[inline]
@@ -215,6 +228,8 @@ mod tests {
                         stands_for_itself(byte),
                         "{byte} at {at} of {length}"
                     );
+                    let plain = if stands_for_itself(byte) { length } else { at };
+                    assert_eq!(plain_length(&text), plain, "{byte} at {at} of {length}");
                 }
             }
         }

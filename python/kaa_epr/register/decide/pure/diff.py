@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kaa_epr.engine.pure.bson_check import Type
-from kaa_epr.mongo.documents import shown
+from kaa_epr.errors import shown
 from kaa_epr.refusals import Invalid
 from kaa_epr.register.decide.pure import raw
 from kaa_epr.register.decide.pure.judge import NO_JSON

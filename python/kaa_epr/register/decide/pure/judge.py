@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kaa_epr.engine.pure.bson_check import Element, Type, children
-from kaa_epr.mongo.documents import MAX_ID_LENGTH, MAX_NAME_LENGTH, is_endpoint_id, shown
+from kaa_epr.errors import shown
+from kaa_epr.mongo.documents import MAX_ID_LENGTH, MAX_NAME_LENGTH, is_endpoint_id
 from kaa_epr.refusals import Invalid, Restricted, TooLarge
 from kaa_epr.register.decide.pure.raw import RawValue
 from kaa_epr.register.decide.pure.state import Names, size_of
