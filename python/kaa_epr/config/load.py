@@ -119,10 +119,10 @@ class _Merge:
         return None
 
     def _check_file(self, entry: Entry) -> Entry:
-        if self._check_files and LEAVES[entry.path].file and isinstance(entry.value, str) and entry.value:
-            if not _is_readable(entry.value):
-                shown = show(entry.value, secret=False)
-                self.problems.append(Problem(entry.key, shown, entry.origin, "expected a readable file"))
+        names_a_file = LEAVES[entry.path].file and isinstance(entry.value, str) and entry.value
+        if self._check_files and names_a_file and not _is_readable(entry.value):
+            shown = show(entry.value, secret=False)
+            self.problems.append(Problem(entry.key, shown, entry.origin, "expected a readable file"))
         return entry
 
     def _read_secret(self, entry: Entry, secret: PathKey) -> Entry | None:
