@@ -371,12 +371,17 @@ REGISTER_TABLE: Final[tuple[CountedRow, ...]] = (
     _register("counter", "claims_taken_over", "Outboxes of other replicas that were taken over."),
     _register("gauge", "outboxes", "Endpoints of the fleet whose events are not known to be published."),
     _register("gauge", "oldest_outbox_seconds", "Age of the oldest claim on one of these."),
-    _register("counter", "tasks", "Batch registrations, by step: `accepted`, `taken`, `done`.", "step"),
+    _register(
+        "counter",
+        "tasks",
+        "Batch registrations, by step: `accepted`, `taken`, `done`, `failed`, `unusable`.",
+        "step",
+    ),
     _register(
         "counter",
         "refused",
         "Refused for a limit: `pending_changes`, `pending_bytes`, `epmmp_requests`, `contention`, "
-        "`connections`.",
+        "`connections`, `batch_tasks`.",
         "limit",
     ),
     _register("counter", "auth_failures", "Requests without a token that holds, by reason.", "reason"),

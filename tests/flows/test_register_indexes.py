@@ -43,4 +43,5 @@ async def test_what_is_asked_periodically_is_found_by_an_index(store: RegisterSt
     assert await store.outboxes("replica", 15.0, 256, SECONDS) == []
     assert await store.backlog(SECONDS) == (0, 0.0)
     assert await store.purge_tombstones(60.0, 100, SECONDS) == 0
-    assert await store.claim_tasks("replica", 15.0, 4, SECONDS) == []
+    assert await store.claim_task("replica", 15.0, SECONDS) is None
+    assert await store.open_tasks("app", SECONDS) == (0, 0)

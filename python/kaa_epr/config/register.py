@@ -157,6 +157,10 @@ class RegisterSettings(Group):
     max_outbox: Annotated[Count, Field(le=1000)] = Field(
         64, description="Most events in the outbox of one endpoint, that is changes written together."
     )
+    max_tasks: Count = Field(
+        1000, description="Most batch registrations that are not finished; one more is answered 503."
+    )
+    max_application_tasks: Count = Field(250, description="The same for those of one application.")
     claim_expiry: Annotated[Seconds, Field(ge=1)] = Field(
         15.0, description="After this, in seconds, another replica publishes what one left unpublished."
     )

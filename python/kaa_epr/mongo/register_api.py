@@ -74,21 +74,38 @@ class RegisterStore(Store, Protocol):
     async def ensure_tasks(self, time_limit: float) -> None:
         """Makes what the collection of tasks needs."""
 
+    async def open_tasks(self, application: str, time_limit: float) -> tuple[int, int]:
+        """How many are not finished: of the application, and of all."""
+
     async def add_task(self, task: Mapping[str, Any], time_limit: float) -> None:
         """Stores a new task, acknowledged by the majority."""
 
-    async def task(self, task_id: str, time_limit: float) -> dict[str, Any] | None:
-        """A task, or None."""
+    async def task(self, task_id: str, time_limit: float) -> Mapping[str, Any] | None:
+        """A task, or None. Its fields decode when they are asked for; sub-documents stay raw."""
 
-    async def claim_tasks(
-        self, owner: str, expiry: float, limit: int, time_limit: float
-    ) -> list[dict[str, Any]]:
-        """Takes over unfinished tasks whose claim is older than ``expiry`` seconds."""
+    async def claim_task(self, owner: str, expiry: float, time_limit: float) -> Mapping[str, Any] | None:
+        """Takes over an unfinished task without a claim, or with one older than ``expiry`` seconds."""
+
+    async def versions(self, ids: Sequence[str], time_limit: float) -> dict[str, Any]:
+        """The version, as it is stored, of those of ``ids`` that have a document; None: it has none."""
+
+    async def begin_task(
+        self, task_id: str, owner: str, versions: Sequence[int | None], time_limit: float
+    ) -> bool:
+        """Notes what the task's endpoints are before any is registered. False: noted before, or not ours."""
 
     async def renew_task(self, task_id: str, owner: str, time_limit: float) -> bool:
-        """Keeps a claim alive; False when it is somebody else's now."""
+        """Keeps a claim alive for another attempt; False when it is somebody else's now."""
+
+    async def note_progress(
+        self, task_id: str, owner: str, settled: int, failed: Sequence[Mapping[str, Any]], time_limit: float
+    ) -> bool:
+        """The first ``settled`` endpoints are done, and of all those ``failed`` refused."""
 
     async def finish_task(
         self, task_id: str, owner: str, failed: Sequence[Mapping[str, Any]], time_limit: float
     ) -> bool:
         """Notes the outcome of a task that ``owner`` holds."""
+
+    async def set_task_aside(self, task_id: Any, owner: str, time_limit: float) -> bool:
+        """Takes a claimed document that is no task out of the open ones, and leaves it as it is."""

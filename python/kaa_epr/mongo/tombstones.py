@@ -10,7 +10,7 @@ from kaa_epr.mongo.client import BoundedClient
 from kaa_epr.mongo.conditional import OUTBOX
 
 _CLAIM_ID: Final = "purge"
-"""In the collection of tasks."""
+"""In the collection ``<collection>.claims``."""
 
 
 class TombstoneQueries(BoundedClient):
@@ -38,7 +38,7 @@ class TombstoneQueries(BoundedClient):
     async def claim_purge(self, interval: float, time_limit: float) -> bool:
         """One document that all replicas know; whoever moves its date has the next ``interval``."""
         expired = {"$lt": ["$at", {"$subtract": ["$$NOW", round(interval * 1000)]}]}
-        tasks = self._database.get_collection(f"{self._name}.tasks")
+        tasks = self._database.get_collection(f"{self._name}.claims")
 
         async def claim() -> bool:
             now = {"$currentDate": {"at": True}}

@@ -38,7 +38,7 @@ from kaa_epr.register.rest.app import Limits, create_app
 from kaa_epr.register.rest.call import Backend
 from kaa_epr.register.rest.openapi import create_document
 from kaa_epr.register.rest.server import create_server
-from kaa_epr.register.tasks import BatchTasks
+from kaa_epr.register.tasks import BatchTasks, TaskLimits
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
@@ -95,7 +95,12 @@ class Register:
             on_full=partial(self.stats.refuse, "epmmp_requests"),
         )
         self._tasks = BatchTasks(
-            self.endpoints, replica_id, self._settings.store_timeout, self.stats, supervisor
+            self.endpoints,
+            replica_id,
+            self._settings.store_timeout,
+            self.stats,
+            task_limits_of(self._settings),
+            supervisor,
         )
         self._authenticator = Authenticator(self._settings.security, self.stats.auth_failures, supervisor)
         self._server = create_server(
@@ -261,6 +266,11 @@ def limits_of(settings: RegisterSettings) -> PipelineLimits:
         store_timeout=settings.store_timeout,
         claim_expiry=settings.claim_expiry,
     )
+
+
+def task_limits_of(settings: RegisterSettings) -> TaskLimits:
+    """The bounds of batch registrations that the settings make."""
+    return TaskLimits(settings.max_tasks, settings.max_application_tasks, settings.tombstone_retention)
 
 
 def _operations(handlers: EpmmpHandlers) -> tuple[Operation, ...]:

@@ -30,8 +30,15 @@ OPERATIONS: Final = {
     DeleteKey: "delete_key",
     Import: "import",
 }
-_LIMITS: Final = ("pending_changes", "pending_bytes", "epmmp_requests", "contention", "connections")
-_STEPS: Final = ("accepted", "taken", "done")
+_LIMITS: Final = (
+    "pending_changes",
+    "pending_bytes",
+    "epmmp_requests",
+    "contention",
+    "connections",
+    "batch_tasks",
+)
+_STEPS: Final = ("accepted", "taken", "done", "failed", "unusable")
 AUTH_FAILURES: Final = ("missing", "expired", "invalid", "unknown_key", "scope", "keys_unavailable")
 
 Labelled = Counter[tuple[str, ...]]

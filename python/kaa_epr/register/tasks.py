@@ -1,8 +1,4 @@
-"""Batch registrations: accepted at once, carried out in the background, by another replica if this one dies.
-
-The task's document holds the endpoints with their IDs and tokens, fixed when it was accepted. An endpoint
-that a task registered names the task, so whoever takes a task up again knows what is done already.
-"""
+"""Batch registrations: accepted at once, carried out in the background, by another replica if one dies."""
 
 from __future__ import annotations
 
@@ -15,12 +11,13 @@ from typing import Any, Final
 
 from kaa_epr.log import Repeats, correlation, get_logger
 from kaa_epr.mongo.errors import StoreError
-from kaa_epr.refusals import Refusal, Unavailable, store_unavailable
-from kaa_epr.register.decide.values import text_of
+from kaa_epr.refusals import InternalError, Stored, Unavailable, store_unavailable
+from kaa_epr.register.batches.records import NewEndpoint, TaskRecord, TaskUnusable, new_document
+from kaa_epr.register.batches.telling import status_of
+from kaa_epr.register.batches.working import Work
+from kaa_epr.register.commit import writing
 from kaa_epr.register.endpoints import Endpoints
-from kaa_epr.register.intake.commands import Command, Register
 from kaa_epr.register.stats import Stats
-from kaa_epr.slices import Slice
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
@@ -31,27 +28,17 @@ _INTERVAL: Final = 5.0
 """Seconds between looks for tasks that another replica left."""
 _EXPIRY: Final = 60.0
 """Seconds after which a claim that was not renewed is another replica's to take."""
-_RETRY: Final = 0.5
-"""Seconds before endpoints are tried again that the store or NATS did not take."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewEndpoint:
-    """One item of a batch, its ID and token decided."""
+class TaskLimits:
+    """Bounds of ``BatchTasks``."""
 
-    endpoint_id: str
-    endpoint_token: str
-    metadata: Mapping[str, Any]
-
-    def stored(self) -> dict[str, Any]:
-        """As the task's document has it."""
-        items = [{"key": key, "value": value} for key, value in self.metadata.items()]
-        return {"id": self.endpoint_id, "token": self.endpoint_token, "metadata": items}
-
-    @classmethod
-    def of_stored(cls, item: Mapping[str, Any]) -> NewEndpoint:
-        """From the task's document."""
-        return cls(item["id"], item["token"], {pair["key"]: pair["value"] for pair in item["metadata"]})
+    total: int = 1000
+    """Tasks that are not finished; replicas that accept some at the same moment may exceed it by those."""
+    per_application: int = 250
+    retention: float = 0.0
+    """Seconds for which tombstones are kept; 0: for ever."""
 
 
 class BatchTasks:
@@ -63,6 +50,7 @@ class BatchTasks:
         owner: str,
         seconds: float,
         stats: Stats,
+        limits: TaskLimits | None = None,
         supervisor: Supervisor | None = None,
     ) -> None:
         """``seconds``: for each step with the store."""
@@ -71,8 +59,11 @@ class BatchTasks:
         self._owner = owner
         self._stats = stats
         self._seconds = seconds
+        self._limits = limits or TaskLimits()
         self._kicked = asyncio.Event()
-        self._work = (supervisor or Supervisor()).lasting("batch_tasks", self._run)
+        supervisor = supervisor or Supervisor()
+        self._work = supervisor.lasting("batch_tasks", self._run)
+        self._pieces = supervisor.passing("batch_task")
         self._repeats = Repeats()
 
     def start(self) -> None:
@@ -82,6 +73,7 @@ class BatchTasks:
     async def stop(self) -> None:
         """Ends; an unfinished task is taken up again by whoever finds it."""
         await self._work.stop()
+        await self._pieces.stop()
 
     async def accept(
         self,
@@ -90,67 +82,50 @@ class BatchTasks:
         endpoints: Sequence[NewEndpoint],
         correlation_id: str,
     ) -> str:
-        """Stores a task and returns its ID. Raises ``Unavailable``."""
+        """Stores a task and returns its ID. Raises ``TooLarge`` or ``Unavailable``."""
         task_id = secrets.token_hex(16)
-        document = {
-            "_id": task_id,
-            "application": application,
-            "application_version": application_version,
-            "correlation_id": correlation_id,
-            "endpoints": [endpoint.stored() for endpoint in endpoints],
-            "accepted_at": datetime.now(UTC),
-        }
+        document = await new_document(task_id, application, application_version, endpoints, correlation_id)
+        await self._require_room(application)
         try:
-            await self._store.add_task(document, self._seconds)
-        except StoreError:
-            raise store_unavailable() from None
+            await self._store.add_task({**document, "accepted_at": datetime.now(UTC)}, self._seconds)
+        except StoreError as error:
+            raise writing.unavailable(error) from None
         self._stats.tasks[("accepted",)] += 1
         self._kicked.set()
         return task_id
 
+    async def _require_room(self, application: str) -> None:
+        try:
+            mine, all_ = await self._store.open_tasks(application, self._seconds)
+        except StoreError:
+            raise store_unavailable() from None
+        if mine >= self._limits.per_application or all_ >= self._limits.total:
+            self._stats.refuse("batch_tasks")
+            whose = "of the application " if mine >= self._limits.per_application else ""
+            raise Unavailable(f"Too many batch registrations {whose}are waiting", Stored.NO)
+
     async def status(self, task_id: str, application: str) -> dict[str, Any] | None:
         """What came of a task, or None for an unknown one. Raises ``Unavailable``."""
         try:
-            task = await self._store.task(task_id, self._seconds)
+            document = await self._store.task(task_id, self._seconds)
         except StoreError:
             raise store_unavailable() from None
-        if task is None or task["application"] != application:
+        if document is None:
             return None
-        finished = task["state"] == "done"
-        failed = {item["position"]: item["reason"] for item in task.get("failed", ())}
-        items = [NewEndpoint.of_stored(item) for item in task["endpoints"]] if finished else []
-        return {
-            "finished": finished,
-            "createdCount": len(items) - len(failed),
-            "failedCount": len(failed),
-            "created": [
-                {
-                    "endpointToken": item.endpoint_token,
-                    "endpointId": item.endpoint_id,
-                    "metadata": item.metadata,
-                }
-                for position, item in enumerate(items)
-                if position not in failed
-            ],
-            "failed": [
-                {
-                    "endpointToken": items[position].endpoint_token,
-                    "endpointId": items[position].endpoint_id,
-                    "metadata": text_of(items[position].metadata),
-                    "status": "FAILED",
-                    "statusReason": reason,
-                }
-                for position, reason in failed.items()
-            ],
-        }
+        try:
+            task = TaskRecord.of_stored(document)
+            return await status_of(task) if task.application == application else None
+        except TaskUnusable as error:
+            self._repeats.warning(_log, "a document among the tasks is none", error=str(error))
+            return None
 
     # --- work -----------------------------------------------------------------------------------------------
     async def _run(self) -> None:
         while True:
             try:
-                while claimed := await self._store.claim_tasks(self._owner, _EXPIRY, 1, self._seconds):
+                while claimed := await self._store.claim_task(self._owner, _EXPIRY, self._seconds):
                     self._stats.tasks[("taken",)] += 1
-                    await self._carry_out(claimed[0])
+                    await self._carry_out(claimed)
             except StoreError as error:
                 self._repeats.warning(_log, "batch tasks could not be worked on", error=str(error))
             self._work.well()
@@ -161,53 +136,36 @@ class BatchTasks:
                 continue
             self._kicked.clear()
 
-    async def _carry_out(self, task: Mapping[str, Any]) -> None:
-        items: list[NewEndpoint] = []
-        positions: dict[str, int] = {}
-        failed: dict[int, str] = {}
-        work = Slice()
-        for position, stored in enumerate(task["endpoints"]):
-            await work.give_way()
-            item = NewEndpoint.of_stored(stored)
-            items.append(item)
-            if positions.setdefault(item.endpoint_id, position) != position:
-                failed[position] = "endpointId: twice in the batch"
-        todo = dict(positions)
-        with correlation(task["correlation_id"]):
-            while todo:
-                if not await self._store.renew_task(task["_id"], self._owner, self._seconds):
-                    return
-                todo = await self._attempt(task, items, todo, failed)
-                if todo:
-                    await asyncio.sleep(_RETRY)
-            told = [{"position": position, "reason": reason} for position, reason in sorted(failed.items())]
-            await self._store.finish_task(task["_id"], self._owner, told, self._seconds)
-            self._stats.tasks[("done",)] += 1
-            _log.info("batch task done", created=len(items) - len(failed), failed=len(failed))
+    async def _carry_out(self, claimed: Mapping[str, Any]) -> None:
+        try:
+            task = TaskRecord.of_stored(claimed)
+        except TaskUnusable as error:
+            await self._set_aside(claimed["_id"], error)
+            return
+        too_old = self._limits.retention / 2 if self._limits.retention else float("inf")
+        work = Work(self._endpoints, self._owner, self._seconds, task, too_old)
+        with correlation(task.correlation_id):
+            # In a task of its own: a bug in it ends it, and no other.
+            piece = self._pieces.run(self._end(work))
+            await asyncio.wait({piece})
+            if not piece.cancelled() and piece.exception() is not None:
+                self._stats.tasks[("failed",)] += 1
+                self._tell(work, ended=await work.give_up(InternalError().message()))
 
-    async def _attempt(
-        self,
-        task: Mapping[str, Any],
-        items: Sequence[NewEndpoint],
-        todo: Mapping[str, int],
-        failed: dict[int, str],
-    ) -> dict[str, int]:
-        """Registers; notes what is refused for good, and returns what is to be tried again."""
-        commands: dict[str, Command] = {
-            endpoint_id: Register(
-                task["application"],
-                task["application_version"],
-                items[position].endpoint_token,
-                items[position].metadata,
-                task=task["_id"],
-            )
-            for endpoint_id, position in todo.items()
-        }
-        outcomes = await self._endpoints.change_all(commands, task["correlation_id"])
-        again: dict[str, int] = {}
-        for endpoint_id, outcome in outcomes.items():
-            if isinstance(outcome, Unavailable):
-                again[endpoint_id] = todo[endpoint_id]
-            elif isinstance(outcome, Refusal):
-                failed[todo[endpoint_id]] = outcome.message()
-        return again
+    async def _end(self, work: Work) -> None:
+        try:
+            ended = await work.carry_out()
+        except StoreError as error:
+            self._repeats.warning(_log, "a batch task could not be worked on", error=str(error))
+        else:
+            self._tell(work, ended=ended)
+
+    def _tell(self, work: Work, *, ended: bool) -> None:
+        if ended:
+            self._stats.tasks[("done",)] += 1
+            _log.info("batch task done", created=work.created, failed=len(work.failed))
+
+    async def _set_aside(self, task_id: Any, error: TaskUnusable) -> None:
+        self._stats.tasks[("unusable",)] += 1
+        _log.error("a document among the tasks is none, and is set aside", error=str(error))
+        await self._store.set_task_aside(task_id, self._owner, self._seconds)

@@ -143,8 +143,9 @@ def _answers() -> Schema:
         ),
         "TaskReference": _object(("taskId",), taskId=_TEXT),
         "BatchStatus": _object(
-            ("finished", "createdCount", "failedCount", "created", "failed"),
+            ("finished", "totalCount", "createdCount", "failedCount", "created", "failed"),
             finished={"type": "boolean"},
+            totalCount=_COUNT,
             createdCount=_COUNT,
             failedCount=_COUNT,
             created=_OBJECTS,

@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 from kaa_epr.refusals import FieldRefusal, Refusal
+from kaa_epr.register.batches.records import NewEndpoint
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.handlers.endpoints import new_token
 from kaa_epr.register.rest.http import Reply
 from kaa_epr.register.rest.models import BatchBody, validated
-from kaa_epr.register.tasks import NewEndpoint
 from kaa_epr.slices import Slice
 
 
