@@ -20,7 +20,7 @@ from kaa_epr.mongo.api import MAX_IDS
 from kaa_epr.mongo.base import MongoStore
 from kaa_epr.mongo.errors import StoreSettingsRefused
 from kaa_epr.mongo.options import APP_NAME
-from tests.support.waiting import until
+from tests.support.waiting import DEADLINE, until
 
 DRIVERS = ("motor", "pymongo")
 TIME_LIMIT = 5.0
@@ -48,8 +48,7 @@ def decoded(batches: list[bytes]) -> dict[str, dict[str, Any]]:
 async def all_ended(store: Store) -> None:
     """Waits for what nobody else waits for any more."""
     assert isinstance(store, MongoStore)
-    if store._operations:
-        await asyncio.wait(store._operations)
+    assert await store._newest.idle(DEADLINE)
 
 
 async def test_existing_ids_come_back_and_missing_ones_do_not(store: Store, collection: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 from pymongo import InsertOne, UpdateOne
 
-from kaa_epr.config.mongo import MongoFields
+from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.mongo.change_stream import ChangeCursor, Position
 from kaa_epr.mongo.errors import Effect, StoreError
 
@@ -106,6 +106,14 @@ class Store(Protocol):
         From now on: what a load that begins later returns, or a later change of it is in the stream. Raises
         ``ChangeStreamLost`` when it cannot go on at ``after``, ``ChangeStreamUnsupported`` on a deployment
         without change streams, else as ``load`` does.
+        """
+
+    async def replace(self, mongo: MongoSettings, time_limit: float) -> Coroutine[Any, Any, None] | None:
+        """Lets a client with these settings take the place of the one there is, once it has proven to work.
+
+        Operations under way end on the old one. Returns what closes that, to be run in the background, or
+        None where neither the settings nor the files that they name differ. Raises StoreError: then all
+        stays as it is.
         """
 
     async def close(self) -> None:

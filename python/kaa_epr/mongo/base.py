@@ -15,9 +15,9 @@ from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.mongo.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome, WriteUnconfirmed
 from kaa_epr.mongo.change_stream import ChangeStreams
-from kaa_epr.mongo.client import MAJORITY
 from kaa_epr.mongo.endpoints import EndpointQueries
 from kaa_epr.mongo.errors import ForeignCollection
+from kaa_epr.mongo.handle import MAJORITY, Handle
 from kaa_epr.mongo.tasks import TaskQueries
 from kaa_epr.mongo.tombstones import TombstoneQueries
 
@@ -43,6 +43,11 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
     async def ping(self, time_limit: float) -> None:
         """Proves that loads work."""
         await self._bounded(self._find([_NO_ENDPOINT], self._mapped, time_limit), "probe", time_limit)
+
+    async def _prove(self, handle: Handle, time_limit: float) -> None:
+        """By such a load."""
+        probe = self._find([_NO_ENDPOINT], self._mapped, time_limit)
+        await self._bounded(probe, "probe with new settings", time_limit, handle)
 
     async def _find(
         self,

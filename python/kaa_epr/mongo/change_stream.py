@@ -19,7 +19,13 @@ from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.log import get_logger
 from kaa_epr.mongo.client import BoundedClient
-from kaa_epr.mongo.errors import ChangeStreamLost, ChangeStreamUnsupported, StoreError
+from kaa_epr.mongo.errors import (
+    ChangeStreamLost,
+    ChangeStreamMoved,
+    ChangeStreamUnsupported,
+    StoreError,
+)
+from kaa_epr.mongo.handle import Handle
 
 _log: Final = get_logger(__name__)
 
@@ -69,12 +75,21 @@ class Changes(NamedTuple):
     """The collection was dropped or renamed: nothing comes any more."""
 
 
+class Belongs(NamedTuple):
+    """What a cursor of the server belongs to."""
+
+    handle: Handle
+    session: Any
+
+
 class ChangeCursor:
     """An open stream. Not for use by two at a time."""
 
-    def __init__(self, client: ChangeStreams, session: Any, reply: Mapping[str, Any], await_ms: int) -> None:
+    def __init__(
+        self, client: ChangeStreams, belongs: Belongs, reply: Mapping[str, Any], await_ms: int
+    ) -> None:
         self._client = client
-        self._session = session
+        self._belongs = belongs
         self._await_ms = await_ms
         self._id = reply["cursor"]["id"]
         self.position: Position = reply["cursor"]["postBatchResumeToken"]
@@ -83,9 +98,10 @@ class ChangeCursor:
     async def next(self, time_limit: float) -> Changes:
         """What changed since; comes at once when there is something, else empty after ``AWAIT_SECONDS``.
 
-        ``time_limit`` is for the answer beyond that wait. Raises ``ChangeStreamLost`` or another StoreError.
+        ``time_limit`` is for the answer beyond that wait. Raises ``ChangeStreamLost``, ``ChangeStreamMoved``
+        when the store has another client meanwhile, or another StoreError.
         """
-        reply = await self._client.more(self._session, self._id, self._await_ms, time_limit)
+        reply = await self._client.more(self._belongs, self._id, self._await_ms, time_limit)
         cursor = reply["cursor"]
         self._id = cursor["id"]
         self.position = cursor.get("postBatchResumeToken", self.position)
@@ -98,7 +114,7 @@ class ChangeCursor:
 
     async def close(self) -> None:
         """Ends it at the server too; a ``next`` that nobody waits for any more may wait its time there."""
-        await self._client.forget(self._session, self._id)
+        await self._client.forget(self._belongs, self._id)
 
 
 class ChangeStreams(BoundedClient):
@@ -141,7 +157,7 @@ class ChangeStreams(BoundedClient):
         except (PyMongoError, StoreError):
             await session.end_session()
             raise
-        return ChangeCursor(self, session, reply, self._await_ms)
+        return ChangeCursor(self, Belongs(self._handle, session), reply, self._await_ms)
 
     async def _now(self, session: Any) -> Timestamp:
         """The first moment behind the latest change that the majority has.
@@ -157,14 +173,18 @@ class ChangeStreams(BoundedClient):
         latest: Timestamp = reply["operationTime"]
         return Timestamp(latest.time, latest.inc + 1)
 
-    async def more(self, session: Any, cursor: int, await_ms: int, time_limit: float) -> Mapping[str, Any]:
+    async def more(
+        self, belongs: Belongs, cursor: int, await_ms: int, time_limit: float
+    ) -> Mapping[str, Any]:
         """The next answer of an open stream."""
+        if belongs.handle is not self._newest:
+            raise ChangeStreamMoved
         command = {"getMore": cursor, "collection": self._name, "batchSize": BATCH, "maxTimeMS": await_ms}
 
         async def ask() -> Mapping[str, Any]:
             try:
                 reply: Mapping[str, Any] = await self._database.command(
-                    command, session=session, codec_options=LENIENT
+                    command, session=belongs.session, codec_options=LENIENT
                 )
             except OperationFailure as error:
                 if error.code in _LOST or error.has_error_label(_NOT_RESUMABLE):
@@ -172,18 +192,19 @@ class ChangeStreams(BoundedClient):
                 raise
             return reply
 
-        return await self._bounded(ask(), "follow the change stream", await_ms / 1000 + time_limit)
+        seconds = await_ms / 1000 + time_limit
+        return await self._bounded(ask(), "follow the change stream", seconds, belongs.handle)
 
-    async def forget(self, session: Any, cursor: int) -> None:
+    async def forget(self, belongs: Belongs, cursor: int) -> None:
         """Ends a stream at the server, as far as that can be done quickly; else its time there ends it."""
 
         async def kill() -> None:
             if cursor:
                 await self._database.command({"killCursors": self._name, "cursors": [cursor]})
-            await session.end_session()
+            await belongs.session.end_session()
 
         try:
-            await self._bounded(kill(), "end the change stream", _CLOSE_SECONDS)
+            await self._bounded(kill(), "end the change stream", _CLOSE_SECONDS, belongs.handle)
         except StoreError as error:
             _log.debug("a change stream was not ended at the server", error=str(error))
 

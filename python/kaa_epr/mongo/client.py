@@ -1,7 +1,7 @@
-"""The client under the store: opened from settings, every operation bounded, closed in the end.
+"""The client under the store: opened from settings, every operation bounded, replaced while in use, closed.
 
-Motor's and PyMongo's own asynchronous classes offer the same methods but no common type, so ``_client`` and
-what comes from it are ``Any`` here.
+Motor's and PyMongo's own asynchronous classes offer the same methods but no common type, so a client and what
+comes from it are ``Any`` here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from typing import Any, Final, TypeVar
 import pymongo
 from bson.errors import BSONError
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
-from pymongo import ReadPreference
 from pymongo.errors import AutoReconnect, InvalidURI, PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
@@ -31,6 +28,7 @@ from kaa_epr.mongo.errors import (
     StoreUnavailable,
     from_driver,
 )
+from kaa_epr.mongo.handle import MAJORITY, Handle, current, ingredients, make_handle
 from kaa_epr.mongo.options import client_options
 from kaa_epr.mongo.primary import PrimaryWatch
 from kaa_epr.mongo.reply import FirstBatch, first_batch
@@ -39,9 +37,10 @@ from kaa_epr.mongo.sent import SentWatch, watched
 _log: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-MAJORITY: Final = "majority"
 _CLOSE_SECONDS: Final = 1.0
 """How long closing waits for operations that nobody waits for any more."""
+_RETIRE_SECONDS: Final = 60.0
+"""How long a client that was replaced is left to the operations that began with it."""
 
 
 class BoundedClient(ABC):
@@ -54,29 +53,39 @@ class BoundedClient(ABC):
         """
         self.fields = mongo.fields
         self._watch = PrimaryWatch(asyncio.get_running_loop())
-        self._operations: set[asyncio.Task[Any]] = set()
+        self._store = store
         self._abandoned: set[asyncio.Task[Any]] = set()
         # As many as loads may be in flight: so many a store that hangs leaves behind until the breaker trips.
         # Each holds a connection and, under Motor, one of few threads (five per processor, shared by all).
         self._max_abandoned = store.max_loads
-        options = client_options(mongo, store) | {"event_listeners": [self._watch, SentWatch()]}
-        try:
-            # Of an option in the URI that it does not take, the driver only warns.
-            with warnings.catch_warnings(action="error", category=UserWarning):
-                self._client = self._open(mongo.uri.get_secret_value(), options)
-        except (PyMongoError, ValueError, TypeError, OSError, UserWarning) as error:
-            # from None: the driver's text may quote parts of the connection string.
-            raise StoreSettingsRefused(_without_secrets(error)) from None
-        self._database = self._client.get_database(
-            mongo.database,
-            read_preference=ReadPreference.PRIMARY,
-            read_concern=ReadConcern(MAJORITY),
-            write_concern=WriteConcern(MAJORITY),
-        )
-        self._collection = self._database.get_collection(mongo.collection)
+        self._newest = self._make_handle(mongo)
+        self._retired: set[Handle] = set()
         self._name = mongo.collection
         self.namespace = f"{mongo.database}.{mongo.collection}"
         self.identity = f"{_hosts(mongo.uri.get_secret_value())}/{self.namespace}"
+
+    def _make_handle(self, mongo: MongoSettings) -> Handle:
+        options = client_options(mongo, self._store) | {"event_listeners": [self._watch, SentWatch()]}
+        try:
+            # Of an option in the URI that it does not take, the driver only warns.
+            with warnings.catch_warnings(action="error", category=UserWarning):
+                return make_handle(mongo, lambda: self._open(mongo.uri.get_secret_value(), options))
+        except (PyMongoError, ValueError, TypeError, OSError, UserWarning) as error:
+            # from None: the driver's text may quote parts of the connection string.
+            raise StoreSettingsRefused(_without_secrets(error)) from None
+
+    @property
+    def _handle(self) -> Handle:
+        """That of the operation in whose context this is asked; outside of one, that of the next."""
+        return current() or self._newest
+
+    @property
+    def _database(self) -> Any:
+        return self._handle.database
+
+    @property
+    def _collection(self) -> Any:
+        return self._handle.collection
 
     @property
     @abstractmethod
@@ -88,7 +97,7 @@ class BoundedClient(ABC):
         """The driver's client."""
 
     @abstractmethod
-    async def _close(self) -> None:
+    async def _close(self, client: Any) -> None:
         """Closes the driver's client."""
 
     @property
@@ -100,20 +109,55 @@ class BoundedClient(ABC):
         """Sets what is called when another primary, or a new term of one, is seen."""
         self._watch.on_change(callback)
 
+    async def replace(self, mongo: MongoSettings, time_limit: float) -> Coroutine[Any, Any, None] | None:
+        """Lets a client with these settings take the place of the one there is, once it has proven to work.
+
+        Operations under way end on the old one. Returns what closes that, to be run in the background, or
+        None where neither the settings nor the files that they name differ. Raises StoreError: then all
+        stays as it is.
+        """
+        try:
+            if ingredients(mongo) == self._newest.made_of:
+                return None
+        except OSError as error:
+            raise StoreSettingsRefused(_without_secrets(error)) from None
+        made = self._make_handle(mongo)
+        try:
+            await self._prove(made, time_limit)
+        except BaseException:
+            await self._close(made.client)
+            raise
+        old, self._newest = self._newest, made
+        self._retired.add(old)
+        return self._retire(old)
+
+    @abstractmethod
+    async def _prove(self, handle: Handle, time_limit: float) -> None:
+        """Shows that operations work on ``handle``. Raises StoreError."""
+
+    async def _retire(self, handle: Handle) -> None:
+        if not await handle.idle(_RETIRE_SECONDS):
+            _log.warning("a client of the store is closed although operations are under way on it")
+        await self._end(handle)
+
     async def close(self) -> None:
         """Closes all connections. Unfinished operations get a second, then fail."""
-        unfinished = set(self._operations)
-        if unfinished:
-            _, unfinished = await asyncio.wait(unfinished, timeout=_CLOSE_SECONDS)
+        await asyncio.gather(*(self._end(handle) for handle in (self._newest, *self._retired)))
+
+    async def _end(self, handle: Handle) -> None:
+        await handle.idle(_CLOSE_SECONDS)
+        unfinished = set(handle.operations)
         for task in unfinished:
             task.cancel()
-        await self._close()
-        if unfinished:
-            await asyncio.wait(unfinished, timeout=_CLOSE_SECONDS)
+        await self._close(handle.client)
+        await handle.idle(_CLOSE_SECONDS)
+        self._retired.discard(handle)
 
     # --- for subclasses -------------------------------------------------------------------------------------
-    async def _bounded(self, work: Coroutine[Any, Any, _T], operation: str, time_limit: float) -> _T:
-        """The result of ``work``, which runs in a task of its own and is never cancelled.
+    async def _bounded(
+        self, work: Coroutine[Any, Any, _T], operation: str, time_limit: float, handle: Handle | None = None
+    ) -> _T:
+        """The result of ``work``, which runs in a task of its own, on one client, and is never cancelled.
 
         Cancelling would make PyMongo close the connection, and Motor leave its thread alone with it. When
         time is up, or the caller is cancelled, the work is left to its own time limits.
@@ -121,9 +165,7 @@ class BoundedClient(ABC):
         if len(self._abandoned) >= self._max_abandoned:
             work.close()
             raise StoreOverloaded(len(self._abandoned))
-        task = asyncio.get_running_loop().create_task(work)
-        self._operations.add(task)
-        task.add_done_callback(self._operations.discard)
+        task = (handle or self._newest).begin(work)
         try:
             done, _ = await asyncio.wait((task,), timeout=time_limit)
         except asyncio.CancelledError:

@@ -121,6 +121,14 @@ class CollectionEnded(ChangeStreamLost):
         self.args = ()
 
 
+class ChangeStreamMoved(StoreError):
+    """The store has another client than the stream; it goes on where it was on that one."""
+
+    def message(self) -> str:
+        """Why."""
+        return "the client of the change stream was replaced"
+
+
 class ChangeStreamUnsupported(StoreError):
     """The deployment has no change streams."""
 

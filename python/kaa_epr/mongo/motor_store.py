@@ -23,8 +23,8 @@ class MotorStore(MongoStore):
         return AsyncIOMotorClient(uri, **options)
 
     async def _session(self) -> Any:
-        return await self._client.start_session(causal_consistency=False)
+        return await self._handle.client.start_session(causal_consistency=False)
 
-    async def _close(self) -> None:
+    async def _close(self, client: Any) -> None:
         # Closing tells the server that the sessions ended, and blocks on that.
-        await asyncio.to_thread(self._client.close)
+        await asyncio.to_thread(client.close)

@@ -22,7 +22,7 @@ class PymongoStore(MongoStore):
         return AsyncMongoClient[dict[str, Any]](uri, **options)
 
     async def _session(self) -> Any:
-        return self._client.start_session(causal_consistency=False)
+        return self._handle.client.start_session(causal_consistency=False)
 
-    async def _close(self) -> None:
-        await self._client.close()
+    async def _close(self, client: Any) -> None:
+        await client.close()

@@ -25,7 +25,7 @@ from kaa_epr.engine.api import Engine, Evidence, FlushCause
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.mongo import Store, StoreError
 from kaa_epr.mongo.change_stream import ChangeCursor, Changes, Position
-from kaa_epr.mongo.errors import ChangeStreamLost, CollectionEnded
+from kaa_epr.mongo.errors import ChangeStreamLost, ChangeStreamMoved, CollectionEnded
 from kaa_epr.supervised import Supervisor
 
 _log: Final = get_logger(__name__)
@@ -70,6 +70,8 @@ class ChangeStreamReader:
                 await self._open_and_follow()
             except CollectionEnded as error:
                 self._lose(error.reason, FlushCause.COLLECTION_ENDED)
+            except ChangeStreamMoved:
+                continue
             except ChangeStreamLost as error:
                 self._lose(error.reason)
             except StoreError as error:

@@ -1,0 +1,84 @@
+"""One client of the driver and what belongs to it, so that another can take its place while it is in use.
+
+An operation keeps to the client that it began with: its cursors and sessions are nobody else's. The client of
+new operations is replaced in one moment (new credentials, new certificates); the old one is closed when its
+operations have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pymongo import ReadPreference
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from kaa_epr.config.mongo import MongoSettings
+
+_T = TypeVar("_T")
+
+MAJORITY: Final = "majority"
+
+
+@dataclass(eq=False, slots=True)
+class Handle:
+    """A client with the database and the collection of the endpoints, of either driver."""
+
+    client: Any
+    database: Any
+    collection: Any
+    made_of: Mapping[str, object]
+    """What decides whether another client would be another one; see ``ingredients``."""
+    operations: set[asyncio.Task[Any]] = field(default_factory=set)
+    """Those under way on it."""
+
+    def begin(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Runs ``work`` in a task of its own, within which this is the ``current`` handle."""
+        context = copy_context()
+        context.run(_current.set, self)
+        task = asyncio.get_running_loop().create_task(work, context=context)
+        self.operations.add(task)
+        task.add_done_callback(self.operations.discard)
+        return task
+
+    async def idle(self, seconds: float) -> bool:
+        """Waits until no operation is under way, at most ``seconds``; whether that came about."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self.operations and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(set(self.operations), timeout=left)
+        return not self.operations
+
+
+_current: Final[ContextVar[Handle | None]] = ContextVar("handle", default=None)
+
+
+def current() -> Handle | None:
+    """That of the operation in whose context this is asked."""
+    return _current.get()
+
+
+def make_handle(mongo: MongoSettings, opened: Callable[[], Any]) -> Handle:
+    """A handle on what ``opened`` makes. Raises what that raises, or OSError for unreadable files."""
+    made_of = ingredients(mongo)
+    client = opened()
+    database = client.get_database(
+        mongo.database,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern(MAJORITY),
+        write_concern=WriteConcern(MAJORITY),
+    )
+    return Handle(client, database, database.get_collection(mongo.collection), made_of)
+
+
+def ingredients(mongo: MongoSettings) -> dict[str, object]:
+    """The settings that a client is made of, and what the files hold that they name. Raises OSError."""
+    files = (mongo.tls.ca_file, mongo.tls.cert_key_file)
+    digests = [None if file is None else hashlib.sha256(Path(file).read_bytes()).digest() for file in files]
+    return {"settings": mongo, "files": digests}
