@@ -11,8 +11,8 @@ import kaa_epr
 from kaa_epr.backoff import jittered
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.settings import Settings
+from kaa_epr.http.asgi import App
 from kaa_epr.http.auth import Authenticator
-from kaa_epr.http.server import App
 from kaa_epr.log import get_logger
 from kaa_epr.messages import subjects
 from kaa_epr.metrics import CountedStats
@@ -231,6 +231,10 @@ class Register:
         """Leaves the bridge's client."""
         await self._epmmp.leave(bridge.client, seconds)
         self.pipeline.go_on()
+
+    def reload_certificate(self) -> None:
+        """New connections to REST see the certificate of now. Raises OSError when it cannot be used."""
+        self._server.reload()
 
     async def stop(self, seconds: float) -> None:
         """Takes no more writes, ends those under way, publishes their events, and says goodbye."""

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.datastructures import QueryParams
-
+from kaa_epr.http.routing import query_values
 from kaa_epr.refusals import Invalid
 from kaa_epr.register.decide.values import parse_json
 
@@ -27,9 +26,9 @@ class Parameter:
     required: bool = False
     is_json: bool = False
 
-    def read(self, params: QueryParams) -> Any:
+    def read(self, params: Mapping[str, list[str]]) -> Any:
         """Its value, its default, or None. Raises ``Invalid``."""
-        given = params.getlist(self.name)
+        given = params.get(self.name)
         if not given:
             if self.required:
                 raise Invalid(self.name, "is required")
@@ -84,8 +83,9 @@ def schema_limit(schema: Mapping[str, Any]) -> int:
     return limit
 
 
-def read_all(parameters: tuple[Parameter, ...], params: QueryParams) -> dict[str, Any]:
-    """Every declared parameter by name; those that nobody declared mean nothing."""
+def read_all(parameters: tuple[Parameter, ...], query: bytes) -> dict[str, Any]:
+    """Every declared parameter by name; those that nobody declared mean nothing. Raises ``Invalid``."""
+    params = query_values(query)
     for name in UNSUPPORTED:
         if name in params:
             raise Invalid(name, "filters are not available")

@@ -19,10 +19,11 @@ async def get_metadata(backend: Backend, call: Call) -> Reply:
 
 async def put_metadata(backend: Backend, call: Call) -> Reply:
     """``PUT …/metadata``."""
-    if not isinstance(call.body, dict):
+    body = call.body
+    if not isinstance(body, dict):
         raise Invalid("body", "must be a JSON object")
-    backend.rules.check_metadata(call.body)
-    state = (await backend.change(call, ReplaceMetadata(call.body))).state
+    backend.rules.check_metadata(body)
+    state = (await backend.change(call, ReplaceMetadata(body))).state
     return Reply(body=dict(state.metadata), etag=state.etag)
 
 
@@ -47,8 +48,9 @@ async def get_key(backend: Backend, call: Call) -> Reply:
 async def put_key(backend: Backend, call: Call) -> Reply:
     """``PUT …/metadata/{metadataKey}``."""
     key = call.metadata_key
-    backend.rules.check_metadata({key: call.body})
-    state = (await backend.change(call, PutKeys({key: call.body}), key)).state
+    values = {key: call.body}
+    backend.rules.check_metadata(values)
+    state = (await backend.change(call, PutKeys(values), key)).state
     return Reply(body=state.metadata[key], etag=state.etag)
 
 
