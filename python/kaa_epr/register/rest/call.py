@@ -8,14 +8,14 @@ from http import HTTPStatus
 from typing import Any
 
 from kaa_epr.http.request import Request
-from kaa_epr.refusals import Invalid, PreconditionFailed
+from kaa_epr.refusals import PreconditionFailed
 from kaa_epr.register.decide.planning import Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions, strong_match, weak_match
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.decide.state import EndpointState
-from kaa_epr.register.decide.values import parse_json
 from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.intake.commands import Command
+from kaa_epr.register.intake.reading import Reading
 from kaa_epr.register.rest.http import API, Reply, empty, preconditions_of
 from kaa_epr.register.tasks import BatchTasks
 
@@ -33,13 +33,6 @@ class Call:
     correlation_id: str
     prefix: str
     """What stands before ``/api/v1`` in its path."""
-
-    @property
-    def body(self) -> Any:
-        """The body as JSON. Raises ``Invalid``."""
-        if not self.content.strip():
-            raise Invalid("body", "is empty; null is written as null")
-        return parse_json(self.content, "body")
 
     @property
     def endpoint_id(self) -> str:
@@ -62,6 +55,7 @@ class Backend:
 
     endpoints: Endpoints
     tasks: BatchTasks
+    reading: Reading
     rules: Rules
     """What a request may hold is judged before its conditions and before anything is read."""
     seconds: float
