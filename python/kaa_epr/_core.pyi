@@ -1,12 +1,26 @@
 """The extension: what ``rust/py`` exposes of ``rust/core``; stubtest checks it against the built module."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, final
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, Literal, Self, final
 
 from kaa_epr.engine.api import EngineConfig, Evidence, FeedResult, FlushCause, Kind
+from kaa_epr.register.decide.api import Items, Work
+from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.intake.api import ValueKind
 
-__all__ = ["Engine", "Fault", "Reader", "Value", "__version__", "build_profile", "parse_json", "value_of"]
+__all__ = [
+    "Command",
+    "Engine",
+    "Fault",
+    "Planner",
+    "Reader",
+    "Value",
+    "View",
+    "__version__",
+    "build_profile",
+    "parse_json",
+    "value_of",
+]
 
 __version__: Final[str]
 build_profile: Final[str]
@@ -105,3 +119,101 @@ def parse_json(
 
 def value_of(document: bytes) -> Value:
     """The value of a BSON document's first element. Raises ValueError for what is no BSON, or empty."""
+
+@final
+class Command:
+    """``Command`` of ``register/decide/api.py``. Immutable."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def weight(self) -> int: ...
+    @property
+    def patch(self) -> object:
+        """What a patch was made of, else None."""
+
+@final
+class View:
+    """``View`` of ``register/decide/view.py``. Immutable; ValueError for what cannot be taken apart."""
+
+    def __new__(cls, document: bytes) -> Self: ...
+    @property
+    def problem(self) -> str | None: ...
+    @property
+    def endpoint_id(self) -> str | None: ...
+    @property
+    def known(self) -> bool: ...
+    @property
+    def readable(self) -> bool: ...
+    @property
+    def version(self) -> int | None: ...
+    @property
+    def etag(self) -> str | None: ...
+    @property
+    def application(self) -> str | None: ...
+    @property
+    def app_version(self) -> str | None: ...
+    @property
+    def registration(self) -> str | None: ...
+    def keys(self) -> list[str]: ...
+    def keys_text(self) -> bytes: ...
+    def metadata_text(self, keys: Collection[str] | None = None) -> bytes | None: ...
+    def key_text(self, key: str) -> bytes | None: ...
+    def app_version_text(self) -> bytes | None: ...
+    def endpoint_text(self, *, with_metadata: bool) -> bytes: ...
+
+@final
+class Planner:
+    """What ``register/decide/rust.py`` makes the ``Planner`` of ``register/decide/api.py`` of.
+
+    Keeps no state. A refusal is a tuple of its kind and what it is made of.
+    """
+
+    def __new__(cls, limits: Rules, hash_seed: int) -> Self: ...
+    @staticmethod
+    def register(
+        application: str,
+        application_version: str,
+        endpoint_token: str,
+        metadata: Items,
+        task: str | None = None,
+    ) -> Command: ...
+    @staticmethod
+    def unregister() -> Command: ...
+    @staticmethod
+    def set_app_version(application: str, application_version: str) -> Command: ...
+    @staticmethod
+    def replace_metadata(metadata: Items) -> Command: ...
+    @staticmethod
+    def put_keys(items: Items) -> Command: ...
+    @staticmethod
+    def patch_metadata(
+        weight: int, apply: Callable[[list[tuple[str, bytes]]], Sequence[tuple[str, bytes]] | tuple[Any, ...]]
+    ) -> Command: ...
+    @staticmethod
+    def delete_key(key: str) -> Command: ...
+    @staticmethod
+    def import_endpoint(
+        application: str | None,
+        application_version: str | None,
+        endpoint_token: str | None,
+        metadata: Items,
+    ) -> Command: ...
+    def check(self, command: Command) -> tuple[str, ...] | None: ...
+    def plan(
+        self,
+        work: Sequence[Work],
+        *,
+        replica_id: str,
+        wall_ms: int,
+        claim: tuple[str, str] | None,
+        max_event_bytes: int,
+        max_outbox: int,
+        max_work: int,
+    ) -> list[tuple[Any, ...]]:
+        """For each endpoint: number of the status, outcomes, condition, update, events, version before,
+        document, work.
+
+        An outcome is ``(changed, version, created, text)`` or a refusal; an event is ``(kind, version,
+        payload, base)``.
+        """

@@ -26,9 +26,11 @@ from kaa_epr.register.decide.api import (
     Request,
     Work,
 )
-from kaa_epr.register.decide.pure import raw
 from kaa_epr.register.decide.pure.planner import PurePlanner
 from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.decide.rust import RustPlanner
+from kaa_epr.register.intake.api import Value
+from kaa_epr.register.intake.pure_value import PureValue
 
 NOW_MS = 1_777_852_800_007
 AUTHOR = Author("replica-1", NOW_MS)
@@ -37,18 +39,22 @@ LIMITS = PlanLimits(max_event_bytes=1024 * 1024)
 RULES = Rules()
 _LENIENT: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(unicode_decode_error_handler="replace")
 
-PLANNERS = ("pure",)
+PLANNERS = ("pure", "rust")
 
 
 def planner(engine: str, rules: Rules = RULES) -> Planner:
     """The planner of this name."""
-    assert engine == "pure"
-    return PurePlanner(rules)
+    return PurePlanner(rules) if engine == "pure" else RustPlanner(rules)
+
+
+def brought(value: Any) -> Value:
+    """A value as the intake gives it."""
+    return PureValue.of_document(bson.encode({"": value}))
 
 
 def items(values: Mapping[str, Any]) -> Items:
     """Keys and values, as the intake gives them."""
-    return [(key, raw.encoded(value)) for key, value in values.items()]
+    return [(key, brought(value)) for key, value in values.items()]
 
 
 @dataclass
@@ -163,7 +169,7 @@ def register(engine: Planner, metadata: dict[str, Any] | None = None, **more: An
 
 def patch(engine: Planner, operations: Any) -> Command:
     """A patch of these operations."""
-    return engine.patch_metadata(raw.encoded(operations))
+    return engine.patch_metadata(brought(operations))
 
 
 def nested(levels: int) -> Any:

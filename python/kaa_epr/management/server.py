@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kaa_epr.http.asgi import App
-from kaa_epr.http.server import HttpServer, Options
-from kaa_epr.management.app import HEADERS
+from kaa_epr.http.server import App, HttpServer, Options
 
 MAX_CONNECTIONS: Final = 64
 """Probes and scrapers need a handful."""
@@ -27,6 +25,5 @@ class ManagementServer(HttpServer):
             max_head_bytes=MAX_HEAD_BYTES,
             request_seconds=request_seconds,
             backlog=MAX_CONNECTIONS,
-            error_headers=lambda: HEADERS,
         )
         super().__init__(app, options)

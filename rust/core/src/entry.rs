@@ -23,6 +23,8 @@ pub use crate::bson::documents;
 pub use amend::{Amendment, amended};
 pub use stored::{FieldMapping, Stored, from_bson, id_of};
 
+pub(crate) use stored::version;
+
 pub(crate) use index::{Fields, key_text, starts_with_key, tag};
 
 use crate::error::DocumentError;

@@ -4,6 +4,19 @@
 /// would let a small request make a large answer and fill the unknown-endpoint marks.
 pub const MAX_ID_LEN: usize = 4096;
 
+/// Bytes of an application, application version or endpoint token: all three are indexed.
+pub const MAX_NAME_LEN: usize = 1024;
+
+/// Bytes of events in one outbox; with the metadata they must stay below MongoDB's 16 MiB a document.
+pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Units of work (about a byte read or written) for one endpoint in one plan, after which its further commands come
+/// next time: some milliseconds.
+pub const ENDPOINT_WORK: u64 = 4 * 1024 * 1024;
+
+/// Units of work that a command costs whatever it is.
+pub const REQUEST_WORK: u64 = 64;
+
 /// Endpoints of one request for application versions, repeated ones counted each time. Each may take a place in
 /// the cache's index, a load and 4 KiB of the answer.
 pub const MAX_ENDPOINT_IDS: usize = 1000;

@@ -4,7 +4,11 @@
 
 use pyo3::prelude::*;
 
+mod change_commands;
+mod change_patch;
+mod change_plan;
 mod change_value;
+mod change_view;
 mod config;
 mod engine;
 mod reader;
@@ -25,6 +29,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<change_value::Value>()?;
     module.add_function(wrap_pyfunction!(change_value::parse_json, module)?)?;
     module.add_function(wrap_pyfunction!(change_value::value_of, module)?)?;
+    module.add_class::<change_commands::Command>()?;
+    module.add_class::<change_plan::Planner>()?;
+    module.add_class::<change_view::View>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<engine::Engine>()
 }

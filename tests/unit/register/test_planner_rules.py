@@ -9,6 +9,7 @@ import bson
 import pytest
 
 from kaa_epr.refusals import (
+    InternalError,
     Invalid,
     KeyUnknown,
     PatchConflict,
@@ -263,3 +264,20 @@ def test_kinds_and_weights_are_told(engine: Planner) -> None:
     command = engine.put_keys(items({"key": "value"}))
     assert (command.kind, command.weight) == ("put_keys", 3 + 4 + 6)
     assert engine.unregister().weight == 0
+
+
+def test_a_command_that_meets_a_bug_fails_alone(engine: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"kaa_epr.register.decide.{_PATCHED[engine.name]}.patched", bug)
+    put = engine.put_keys(items({"a": 1}))
+    first, second, third = plan(engine, known(), put, patch(engine, []), engine.delete_key("a")).outcomes
+    assert isinstance(first, Outcome)
+    assert isinstance(second, InternalError)
+    assert isinstance(third, Outcome)
+    assert str(second) == "Internal server error"
+
+
+_PATCHED = {"pure": "pure.apply", "rust": "rust_patches"}
+"""Where each planner looks for what a patch makes of metadata."""

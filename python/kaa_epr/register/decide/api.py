@@ -17,19 +17,12 @@ from kaa_epr.messages.outgoing import OutgoingEvent
 from kaa_epr.mongo.conditional import Claim
 from kaa_epr.refusals import Refusal
 from kaa_epr.register.decide.view import View
+from kaa_epr.register.intake.api import Value
 
 MAX_OUTBOX_BYTES: Final = 4 * 1024 * 1024
 """Of events in one outbox; with the metadata they must stay below MongoDB's 16 MiB a document."""
 ENDPOINT_WORK: Final = 4 * 1024 * 1024
 """Units of work (``Planned.work``) for one endpoint in one plan; then its further commands come next time."""
-
-
-class Value(Protocol):
-    """A JSON value that the intake has found to be within the limits."""
-
-    @property
-    def bson(self) -> bytes:
-        """The document ``{"": value}``."""
 
 
 Items: TypeAlias = Sequence[tuple[str, Value]]
@@ -162,6 +155,8 @@ class Planned:
     update: bytes = b""
     """BSON: operators."""
     events: Sequence[OutgoingEvent] = ()
+    before: int | None = None
+    """The version that is stored."""
     document: bytes | None = None
     """As it is stored after the write once the outbox is cleared; without a write, as given."""
     work: int = 0

@@ -18,7 +18,7 @@ pub struct Array<'a> {
 }
 
 /// Takes length and terminator off `raw`.
-fn body(raw: &[u8]) -> Result<&[u8], DocumentError> {
+pub(super) fn body(raw: &[u8]) -> Result<&[u8], DocumentError> {
     let (length, rest) = raw.split_first_chunk().ok_or(DocumentError::Malformed)?;
     let fits = usize::try_from(i32::from_le_bytes(*length)) == Ok(raw.len());
     match rest {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod document;
+mod frame;
 mod raw;
 mod value;
 pub mod write;
@@ -12,5 +13,6 @@ pub mod write;
 pub use batch::{Documents, documents};
 pub(crate) use document::deeper;
 pub use document::{Array, Document, check};
+pub use frame::{Framed, Frames, frames};
 pub use raw::{Raw, RawElements, RawValues};
 pub use value::Value;

@@ -12,6 +12,8 @@ pub mod kind {
     pub const DOCUMENT: u8 = 0x03;
     /// An array.
     pub const ARRAY: u8 = 0x04;
+    /// Bytes.
+    pub const BINARY: u8 = 0x05;
     /// True or false.
     pub const BOOLEAN: u8 = 0x08;
     /// Unix milliseconds.
@@ -96,6 +98,15 @@ pub fn put_datetime(out: &mut Vec<u8>, name: &str, unix_ms: i64) {
 pub fn put_boolean(out: &mut Vec<u8>, name: &str, value: bool) {
     put_name(out, kind::BOOLEAN, name);
     out.push(value.into());
+}
+
+/// An element of bytes of the generic subtype.
+pub fn put_binary(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
+    put_name(out, kind::BINARY, name);
+    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.push(0);
+    out.extend_from_slice(bytes);
 }
 
 /// A null element.

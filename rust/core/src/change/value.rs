@@ -46,6 +46,12 @@ impl RawValue {
         &self.bytes
     }
 
+    /// The bytes, taken out.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_vec()
+    }
+
     /// The same, borrowed.
     #[must_use]
     pub const fn as_raw(&self) -> Raw<'_> {

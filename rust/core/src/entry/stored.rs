@@ -206,7 +206,8 @@ fn key_and_value(pair: Value<'_>) -> Result<(&str, Value<'_>), DocumentError> {
     }
 }
 
-fn version(value: Option<Value<'_>>) -> Result<Option<i64>, DocumentError> {
+/// The version, if there is one.
+pub(crate) fn version(value: Option<Value<'_>>) -> Result<Option<i64>, DocumentError> {
     /// 2^63, the first double beyond 64 bits.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     match value {

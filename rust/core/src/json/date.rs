@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 /// The last millisecond that a Python `datetime` holds: 9999-12-31T23:59:59.999Z.
 const MAX_MS: i64 = 253_402_300_799_999;
 
+/// The first one: 0001-01-01T00:00:00Z.
+const MIN_MS: i64 = -62_135_596_800_000;
+
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// Appends a datetime: ISO 8601 from 1970 to 9999, else the number of milliseconds.
@@ -16,21 +19,40 @@ pub(super) fn put_datetime(out: &mut String, unix_ms: i64) {
         out.push_str("\"}}");
         return;
     }
-    let (year, month, day) = civil(unix_ms / MS_PER_DAY);
-    let ms = unix_ms % MS_PER_DAY;
-    let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
-    // Writing to a String does not fail.
-    let _ = write!(
-        out,
-        r#"{{"$date":"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"#
-    );
+    out.push_str(r#"{"$date":""#);
+    let ms = put_seconds(out, unix_ms);
     if ms != 0 {
+        // Writing to a String does not fail.
         let _ = write!(out, ".{ms:03}");
     }
     out.push_str("Z\"}");
 }
 
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
+/// Appends a datetime of the years 1 to 9999 in ISO 8601 with milliseconds; else nothing, and gives false.
+pub fn put_iso(out: &mut String, unix_ms: i64) -> bool {
+    if !(MIN_MS..=MAX_MS).contains(&unix_ms) {
+        return false;
+    }
+    let ms = put_seconds(out, unix_ms);
+    // Writing to a String does not fail.
+    let _ = write!(out, ".{ms:03}Z");
+    true
+}
+
+/// Appends date and time to the second; gives back the milliseconds.
+fn put_seconds(out: &mut String, unix_ms: i64) -> i64 {
+    let (year, month, day) = civil(unix_ms.div_euclid(MS_PER_DAY));
+    let ms = unix_ms.rem_euclid(MS_PER_DAY);
+    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+    // Writing to a String does not fail.
+    let _ = write!(
+        out,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+    );
+    ms % 1000
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar; from the year 0 on.
 const fn civil(days: i64) -> (i64, i64, i64) {
     const DAYS_PER_ERA: i64 = 146_097; // 400 years
     // Counted from 0000-03-01, so that the leap day is the last of its year.
@@ -84,6 +106,22 @@ mod tests {
                 format!(r#"{{"$date":{{"$numberLong":"{unix_ms}"}}}}"#)
             );
         }
+    }
+
+    #[test]
+    fn iso_dates_begin_with_the_year_1() {
+        for (unix_ms, text) in [
+            (MIN_MS, "0001-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (0, "1970-01-01T00:00:00.000Z"),
+            (MAX_MS, "9999-12-31T23:59:59.999Z"),
+        ] {
+            let mut out = String::new();
+            assert!(put_iso(&mut out, unix_ms));
+            assert_eq!(out, text);
+        }
+        assert!(!put_iso(&mut String::new(), MIN_MS - 1));
+        assert!(!put_iso(&mut String::new(), MAX_MS + 1));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod print;
 mod text;
 
 pub use check::is_compact_json;
+pub use date::put_iso;
 pub use object::{Member, Members};
 pub use print::{Open, Printable, Printer};
 pub use text::{put_escaped, put_string};

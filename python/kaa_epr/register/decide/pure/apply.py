@@ -5,10 +5,10 @@ A change that nobody could see changes nothing: the version stays, and no event 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from kaa_epr.refusals import EndpointUnknown, KeyUnknown, Taken
+from kaa_epr.refusals import KeyUnknown, Taken
 from kaa_epr.register.decide.pure import judge as judging
 from kaa_epr.register.decide.pure.commands import (
     AnyCommand,
@@ -80,21 +80,24 @@ class Applier:
     now: int
     """Unix milliseconds."""
 
-    def apply(self, state: State, command: AnyCommand) -> list[Change]:
-        """The changes, one on top of the other: all of them, or a ``Refusal`` is raised."""
+    def apply(self, state: State, command: AnyCommand) -> Iterator[Change]:
+        """The changes, one on top of the other; where a ``Refusal`` is raised, those before it do not count.
+
+        All but imports and registrations need a known endpoint.
+        """
         match command:
             case Register():
-                return [self._register(state, command)]
+                yield self._register(state, command)
             case Import():
-                return self._import(state, command)
+                yield from self._import(state, command)
             case Unregister():
-                return [self._unregister(_must_be_known(state))]
+                yield self._unregister(state)
             case ReplaceMetadata(wanted):
-                return [self._with_whole(_must_be_known(state), wanted)]
-        _must_be_known(state)
-        if isinstance(command, SetAppVersion):
-            return [self._set_app_version(state, command)]
-        return [self._with_metadata(state, _wanted(state.metadata, command))]
+                yield self._with_whole(state, wanted)
+            case SetAppVersion():
+                yield self._set_app_version(state, command)
+            case _:
+                yield self._with_metadata(state, _wanted(state.metadata, command))
 
     def _register(self, state: State, command: Register) -> Change:
         if state.known:
@@ -136,11 +139,13 @@ class Applier:
         )
         return Change(gone, Unregistered(state.names.app_version or ""))
 
-    def _import(self, state: State, command: Import) -> list[Change]:
+    def _import(self, state: State, command: Import) -> Iterator[Change]:
         if not state.known:
-            return [self._make(state, command.names, command.metadata, None)]
+            yield self._make(state, command.names, command.metadata, None)
+            return
         named = self._with_names(state, command.names)
-        return [named, self._with_whole(named.state, command.metadata)]
+        yield named
+        yield self._with_whole(named.state, command.metadata)
 
     def _with_names(self, state: State, names: Names) -> Change:
         """A token has no event of its own: one of no keys tells of it."""
@@ -192,12 +197,6 @@ class Applier:
         )
         base = _base(state) if difference.exact and not repairs else None
         return Change(changed, MetadataUpdated(state.names.app_version or "", difference, base))
-
-
-def _must_be_known(state: State) -> State:
-    if not state.known:
-        raise EndpointUnknown(state.id)
-    return state
 
 
 def _base(state: State) -> int | None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kaa_epr.engine.pure.bson_check import Type
-from kaa_epr.errors import shown
 from kaa_epr.refusals import Invalid
 from kaa_epr.register.decide.pure import raw
 from kaa_epr.register.decide.pure.judge import NO_JSON
@@ -62,7 +61,7 @@ def diff(old: Mapping[str, RawValue], new: Mapping[str, RawValue]) -> MetadataDi
 def _new_text(key: str, value: RawValue) -> Text:
     text = raw.text(value)
     if text is None:
-        raise Invalid(shown(f"metadata.{key}"), NO_JSON)
+        raise Invalid(f"metadata.{key}", NO_JSON)
     return _told(value, text)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from kaa_epr.engine.pure.bson_check import Element, Type, children
-from kaa_epr.errors import shown
 from kaa_epr.mongo.documents import MAX_ID_LENGTH, MAX_NAME_LENGTH, is_endpoint_id
 from kaa_epr.refusals import Invalid, Restricted, TooLarge
 from kaa_epr.register.decide.pure.raw import RawValue
@@ -47,7 +46,7 @@ class Judge:
         for key in keys:
             path = f"metadata.{key}"
             if "\0" in key:
-                raise Invalid(shown(path), "the name holds a NUL character")
+                raise Invalid(path, "the name holds a NUL character")
             _references(path, new[key].element)
         size = size_of(new)
         if size > self.rules.max_metadata_bytes:
@@ -72,11 +71,11 @@ class Judge:
         if len(key) > rules.max_key_length:
             raise Invalid("metadata", f"a key is longer than {rules.max_key_length} characters")
         if rules.key_pattern is not None and not rules.key_pattern.fullmatch(key):
-            raise Invalid(shown(f"metadata.{key}"), f"the key does not match {rules.key_pattern.pattern}")
+            raise Invalid(f"metadata.{key}", f"the key does not match {rules.key_pattern.pattern}")
 
     def _depth(self, path: str, value: RawValue) -> None:
         if not _fits(value.element, self.rules.max_depth):
-            raise Invalid(shown(path), "nested too deeply")
+            raise Invalid(path, "nested too deeply")
 
 
 def endpoint_id(text: str) -> None:
@@ -122,7 +121,7 @@ def _references(path: str, value: Element) -> None:
     if value.kind is Type.DOCUMENT:
         below = {item.name: item for item in children(value)}
         if below.keys() >= _REFERENCE and not _UNREADABLE.isdisjoint(below):
-            raise Invalid(shown(path), NO_JSON)
+            raise Invalid(path, NO_JSON)
         for name, item in below.items():
             _references(f"{path}.{name}", item)
     elif value.kind is Type.ARRAY:

@@ -23,7 +23,6 @@ from kaa_epr.register.decide.api import (
     Request,
     Show,
     Status,
-    Value,
     Work,
 )
 from kaa_epr.register.decide.json_patch import parse
@@ -38,6 +37,7 @@ from kaa_epr.register.decide.pure.telling import outgoing
 from kaa_epr.register.decide.pure.view import PureView, app_version_text, metadata_text
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.decide.view import View
+from kaa_epr.register.intake.api import Value
 
 _log = get_logger(__name__)
 
@@ -151,7 +151,12 @@ class PurePlanner:
                 break
             draft.take(request, applier, author, limits)
         planned = Planned(
-            Status.PLANNED, draft.outcomes, events=draft.events, document=work.document, work=draft.work
+            Status.PLANNED,
+            draft.outcomes,
+            events=draft.events,
+            before=state.version,
+            document=work.document,
+            work=draft.work,
         )
         if draft.events:
             planned.condition = statement.condition(stored, draft.state, tells=claim is not None)

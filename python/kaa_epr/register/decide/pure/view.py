@@ -34,8 +34,10 @@ class PureView:
     @property
     def problem(self) -> str | None:
         """Why gets cannot be answered from it."""
+        if self.endpoint_id is None:
+            return "the id is not a string"
         try:
-            from_bson(self._document, self.endpoint_id or "", FieldMapping())
+            from_bson(self._document, self.endpoint_id, FieldMapping())
         except DocumentError as error:
             return str(error)
         return None

@@ -19,19 +19,16 @@ async def get_metadata(backend: Backend, call: Call) -> Reply:
 
 async def put_metadata(backend: Backend, call: Call) -> Reply:
     """``PUT …/metadata``."""
-    body = await backend.reading.value(call.content, "body", prefix="metadata", envelope=1)
-    if body.kind != "object":
+    if not isinstance(call.body, dict):
         raise Invalid("body", "must be a JSON object")
-    metadata = body.python()
-    backend.rules.check_metadata(metadata)
-    state = (await backend.change(call, ReplaceMetadata(metadata))).state
+    backend.rules.check_metadata(call.body)
+    state = (await backend.change(call, ReplaceMetadata(call.body))).state
     return Reply(body=dict(state.metadata), etag=state.etag)
 
 
 async def patch_metadata(backend: Backend, call: Call) -> Reply:
     """``PATCH …/metadata``."""
-    patch = await backend.reading.value(call.content, "body", prefix="patch", envelope=2)
-    operations = parse(patch.python())
+    operations = parse(call.body)
     for index, operation in enumerate(operations):
         backend.rules.check_value(f"patch[{index}].value", operation.value)
     state = (await backend.change(call, PatchMetadata(operations))).state
@@ -50,9 +47,8 @@ async def get_key(backend: Backend, call: Call) -> Reply:
 async def put_key(backend: Backend, call: Call) -> Reply:
     """``PUT …/metadata/{metadataKey}``."""
     key = call.metadata_key
-    value = (await backend.reading.value(call.content, "body", prefix=f"metadata.{key}")).python()
-    backend.rules.check_metadata({key: value})
-    state = (await backend.change(call, PutKeys({key: value}), key)).state
+    backend.rules.check_metadata({key: call.body})
+    state = (await backend.change(call, PutKeys({key: call.body}), key)).state
     return Reply(body=state.metadata[key], etag=state.etag)
 
 

@@ -1,0 +1,117 @@
+//! Stored documents to be shown, as a Python class; its methods are those of `View` in
+//! `kaa_epr/register/decide/view.py`.
+
+use std::collections::HashSet;
+
+use kaa_epr_core::change::View as Core;
+use kaa_epr_core::entry::{FieldMapping, from_bson};
+use kaa_epr_core::error::DocumentError;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// One document. Immutable.
+#[pyclass(module = "kaa_epr._core", frozen)]
+pub struct View {
+    document: Py<PyBytes>,
+    #[pyo3(get)]
+    endpoint_id: Option<String>,
+    #[pyo3(get)]
+    known: bool,
+    #[pyo3(get)]
+    readable: bool,
+    #[pyo3(get)]
+    version: Option<i64>,
+    #[pyo3(get)]
+    application: Option<String>,
+    #[pyo3(get)]
+    app_version: Option<String>,
+    #[pyo3(get)]
+    registration: Option<String>,
+}
+
+fn unreadable(error: DocumentError) -> PyErr {
+    PyValueError::new_err(error.reason())
+}
+
+fn bytes(py: Python<'_>, text: Option<String>) -> Option<Bound<'_, PyBytes>> {
+    text.map(|text| PyBytes::new(py, text.as_bytes()))
+}
+
+#[pymethods]
+impl View {
+    #[new]
+    fn new(document: &Bound<'_, PyBytes>) -> PyResult<Self> {
+        let core = Core::new(document.as_bytes()).map_err(unreadable)?;
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Self {
+            endpoint_id: owned(core.id()),
+            known: core.known(),
+            readable: core.readable(),
+            version: core.version(),
+            application: owned(core.application()),
+            app_version: owned(core.app_version()),
+            registration: owned(core.registration()),
+            document: document.clone().unbind(),
+        })
+    }
+
+    #[getter]
+    fn problem(&self, py: Python<'_>) -> Option<&'static str> {
+        let mapping = FieldMapping::default();
+        let read = from_bson(self.document.as_bytes(py), &mapping);
+        read.err().map(DocumentError::reason)
+    }
+
+    #[getter]
+    fn etag(&self) -> Option<String> {
+        self.version.map(|version| format!("\"{version}\""))
+    }
+
+    fn keys(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(self.core(py)?.keys().map(str::to_owned).collect())
+    }
+
+    fn keys_text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, self.core(py)?.keys_text().as_bytes()))
+    }
+
+    #[pyo3(signature = (keys=None))]
+    fn metadata_text<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let core = self.core(py)?;
+        let text = match keys {
+            None => core.metadata_text(|_| true),
+            Some(keys) => {
+                let keys: PyResult<HashSet<String>> = keys.try_iter()?.map(|key| key?.extract()).collect();
+                let keys = keys?;
+                core.metadata_text(|key| keys.contains(key))
+            }
+        };
+        Ok(bytes(py, text))
+    }
+
+    fn key_text<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(bytes(py, self.core(py)?.key_text(key)))
+    }
+
+    fn app_version_text<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(bytes(py, self.core(py)?.app_version_text()))
+    }
+
+    #[pyo3(signature = (*, with_metadata))]
+    fn endpoint_text<'py>(&self, py: Python<'py>, with_metadata: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let text = self.core(py)?.endpoint_text(with_metadata);
+        Ok(PyBytes::new(py, text.as_bytes()))
+    }
+}
+
+impl View {
+    /// Read anew each time: bytes are cheaper to read than to keep taken apart.
+    fn core<'s>(&'s self, py: Python<'s>) -> PyResult<Core<'s>> {
+        Core::new(self.document.as_bytes(py)).map_err(unreadable)
+    }
+}
