@@ -148,15 +148,17 @@ def _start_ours(
     return serve(ours.name, settings, work, log)
 
 
-def serve(name: str, settings: dict[str, Any], work: Path, log: Any) -> subprocess.Popen[bytes]:
+def serve(
+    name: str, settings: dict[str, Any], work: Path, log: Any, python: str = sys.executable
+) -> subprocess.Popen[bytes]:
     """Starts kaa-epr as users do, and returns when it is ready; ``work/NAME.ready`` says where.
 
-    Raises ContenderFailed.
+    ``python``: of the environment that it is installed in. Raises ContenderFailed.
     """
     config, ready = work / f"{name}.yaml", work / f"{name}.ready"
     config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "kaa_epr", "serve", "--config", str(config), "--ready-file", str(ready)]
+    command = [python, "-m", "kaa_epr", "serve", "--config", str(config), "--ready-file", str(ready)]
     process = subprocess.Popen(command, stdout=log, stderr=log)
     for _ in range(READY_SECONDS * 50):
         if ready.exists():

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, Self, cast
 from urllib.parse import urlsplit
 
 from kaa_epr.messages import subjects
@@ -175,14 +176,14 @@ class _RestConnection(asyncio.Protocol):
             self._answered(self._slot, headers.startswith(b"http/1.1 200"))
 
 
-class KeyPuts:
-    """``PUT`` of one metadata key over REST, one connection a slot."""
+class RestClient(ABC):
+    """Requests over REST, one connection a slot."""
 
     def __init__(self, answered: Answered) -> None:
         self._answered = answered
         self._connections: list[_RestConnection] = []
 
-    async def open(self, url: str, slots: int) -> KeyPuts:
+    async def open(self, url: str, slots: int) -> Self:
         """Connects."""
         at = urlsplit(url)
         loop = asyncio.get_running_loop()
@@ -197,17 +198,39 @@ class KeyPuts:
 
     def send(self, slot: int, endpoint: str, value: int) -> None:
         """One request."""
-        body = b"%d" % value
-        self._connections[slot].transport.write(
-            b"PUT /api/v1/endpoints/%b/metadata/%b HTTP/1.1\r\nHost: bench\r\n"
-            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-            % (endpoint.encode(), KEY.encode(), len(body), body)
-        )
+        self._connections[slot].transport.write(self.request(endpoint, value))
+
+    @abstractmethod
+    def request(self, endpoint: str, value: int, /) -> bytes:
+        """As it goes out."""
 
     def close(self) -> None:
         """Closes."""
         for connection in self._connections:
             connection.transport.close()
+
+
+class KeyPuts(RestClient):
+    """``PUT`` of one metadata key."""
+
+    def request(self, endpoint: str, value: int, /) -> bytes:
+        """The value is its body."""
+        body = b"%d" % value
+        return (
+            b"PUT /api/v1/endpoints/%b/metadata/%b HTTP/1.1\r\nHost: bench\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+            % (endpoint.encode(), KEY.encode(), len(body), body)
+        )
+
+
+class EndpointGets(RestClient):
+    """``GET`` of an endpoint with its metadata; nothing is written."""
+
+    def request(self, endpoint: str, _value: int, /) -> bytes:
+        """Nothing is written."""
+        return (
+            b"GET /api/v1/endpoints/%b?include=metadata HTTP/1.1\r\nHost: bench\r\n\r\n" % endpoint.encode()
+        )
 
 
 class Loop:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,15 +19,16 @@ from pymongo import MongoClient
 
 from bench import beside
 from bench.batches import key_batches, registrations
-from bench.contenders import serve, stop
 from bench.generator import Generator
+from bench.registers import BEFORE, OBVIOUS, OURS, OURS_PYMONGO, Register
 from bench.scenarios import Dataset
 from bench.servers import DATABASE, Servers
-from bench.write_load import KeyPuts, KeyUpdates, Loop
+from bench.write_load import EndpointGets, KeyPuts, KeyUpdates, Loop, RestClient
 
 REGISTER: Final = "bench-register"
 RESPONDER: Final = "bench-responder"
 COLLECTION: Final = "writes"
+IMPORTED: Final = "imported"
 READ: Final = Dataset()
 WRITTEN: Final = Dataset(seed=2)
 SHARES: Final = (0.05, 0.15)
@@ -58,6 +61,8 @@ class Bench:
     watched: dict[str, int] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
     """IDs of the endpoints that are written."""
+    register: Register = field(default_factory=lambda: Register(OURS, "ours"))
+    """The one that is measured now."""
 
     def load(self) -> None:
         """Puts the endpoints into the store, those that are read and those that are written."""
@@ -75,17 +80,15 @@ class Bench:
     @contextmanager
     def service(self, name: str, *, register: bool) -> Iterator[dict[str, Any]]:
         """A process; what it told when it was ready."""
-        settings = self._settings(name, register=register)
-        with (self.work / f"{name}.log").open("ab") as log:
-            process = serve(name, settings, self.work, log)
+        settings = self.settings(name, register=register)
+        with self.register.running(name, settings, self.servers, self.work) as (pid, told):
+            self.watched[name] = pid
             try:
-                self.watched[name] = process.pid
-                yield json.loads((self.work / f"{name}.ready").read_text())
+                yield told
             finally:
                 del self.watched[name]
-                stop(process)
 
-    def _settings(self, name: str, *, register: bool) -> dict[str, Any]:
+    def settings(self, name: str, *, register: bool) -> dict[str, Any]:
         return {
             "service": {"instance_name": name},
             "nats": {"servers": [self.servers.nats.url]},
@@ -128,19 +131,16 @@ def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 # --- scenarios ----------------------------------------------------------------------------------------------
-async def _writer(bench: Bench, told: dict[str, Any], loop: Loop, slots: int, *, rest: bool) -> None:
-    """Gives the loop its client."""
-    if rest:
-        loop.writer = await KeyPuts(loop.answered).open(told["rest"], slots)
-    else:
-        loop.writer = await KeyUpdates(REGISTER, loop.answered).open(bench.servers.nats.url)
-
-
-async def closed_loop(bench: Bench, *, rest: bool, slots: int, endpoints: int) -> dict[str, Any]:
-    """As many writes as ``slots`` clients get acknowledged, each one after the other."""
+async def closed_loop(
+    bench: Bench, *, slots: int, endpoints: int, rest: type[RestClient] | None = None
+) -> dict[str, Any]:
+    """As many requests as ``slots`` clients get answered one after the other; over NATS without ``rest``."""
     with bench.service(REGISTER, register=True) as told:
         loop = Loop(bench.written[:endpoints], slots)
-        await _writer(bench, told, loop, slots, rest=rest)
+        if rest is None:
+            loop.writer = await KeyUpdates(REGISTER, loop.answered).open(bench.servers.nats.url)
+        else:
+            loop.writer = await rest(loop.answered).open(told["rest"], slots)
         await loop.closed(bench.options.warmup)
         loop.latencies.clear()
         with bench.usage() as usage:
@@ -197,7 +197,7 @@ async def gets_beside(bench: Bench, *, share: float, split: bool, same: bool) ->
     sizes = bench.options
     phase = sizes.seconds / 2
     with ExitStack() as running:
-        told = running.enter_context(bench.service(REGISTER, register=True))
+        running.enter_context(bench.service(REGISTER, register=True))
         if split:
             running.enter_context(bench.service(RESPONDER, register=False))
         dataset = replace(WRITTEN if same else READ, endpoints=sizes.endpoints)
@@ -212,7 +212,7 @@ async def gets_beside(bench: Bench, *, share: float, split: bool, same: bool) ->
             *(["--include=3"] if same else []),
         ]
         loop = Loop(bench.written, SLOTS)
-        await _writer(bench, told, loop, SLOTS, rest=False)
+        loop.writer = await KeyUpdates(REGISTER, loop.answered).open(bench.servers.nats.url)
         await loop.closed(sizes.warmup)
         loop.latencies.clear()
         seconds = await loop.closed(phase)
@@ -236,17 +236,57 @@ async def gets_beside(bench: Bench, *, share: float, split: bool, same: bool) ->
     }
 
 
+async def imports(bench: Bench) -> dict[str, Any]:
+    """``kaa-epr import`` of new endpoints with their events; CPU is the importing process's."""
+    lines = bench.work / "import.jsonl"
+    with lines.open("w") as file:
+        for endpoint in bench.written:
+            metadata = {
+                "serial": endpoint,
+                "site": "bench",
+                "batteryPowered": True,
+                "reportIntervalSeconds": 60,
+            }
+            line = {"endpointId": f"import-{endpoint}", "application": "bench", "metadata": metadata}
+            file.write(json.dumps(line) + "\n")
+    settings = bench.settings(REGISTER, register=True)
+    settings["mongo"]["collection"] = IMPORTED
+    with MongoClient[dict[str, Any]](bench.servers.mongo.uri) as client:
+        client[DATABASE][IMPORTED].drop()
+    config = bench.work / "import.yaml"
+    config.write_text(json.dumps(settings))
+    command = [bench.register.python, "-m", "kaa_epr", "import", str(lines), "--config", str(config)]
+    before = {**bench.cpu(), REGISTER: sum(os.times()[2:4])}
+    begun = time.perf_counter()
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
+    seconds = time.perf_counter() - begun
+    after = {**bench.cpu(), REGISTER: sum(os.times()[2:4])}
+    count = len(bench.written)
+    return {
+        "writes_per_second": count / seconds,
+        "latency_us": _percentiles([seconds]),
+        "refused": int(done.returncode != 0),
+        "cpu_us_per_write": {name: (cpu - before[name]) * 1e6 / count for name, cpu in after.items()},
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One figure."""
+    """One figure, of ours and of those beside it."""
 
     name: str
     title: str
     measure: Callable[[Bench], Coroutine[Any, Any, dict[str, Any]]]
+    contenders: tuple[str, ...] = (OURS,)
 
 
-def _closed(name: str, title: str, *, rest: bool, slots: int, endpoints: int = 10_000) -> Scenario:
-    return Scenario(name, title, partial(closed_loop, rest=rest, slots=slots, endpoints=endpoints))
+def _nats(name: str, title: str, slots: int, *contenders: str, endpoints: int = 10_000) -> Scenario:
+    return Scenario(name, title, partial(closed_loop, slots=slots, endpoints=endpoints), (OURS, *contenders))
+
+
+def _rest(name: str, title: str, client: type[RestClient], slots: int, *contenders: str) -> Scenario:
+    measure = partial(closed_loop, slots=slots, endpoints=10_000, rest=client)
+    return Scenario(name, title, measure, (OURS, *contenders))
 
 
 def _gets(name: str, title: str, *, split: bool, same: bool = False) -> Iterator[Scenario]:
@@ -256,20 +296,26 @@ def _gets(name: str, title: str, *, split: bool, same: bool = False) -> Iterator
 
 
 SCENARIOS: Final = (
-    _closed("key-update", "19/EPMMP key update, 256 under way", rest=False, slots=SLOTS),
-    _closed("key-update-64", "19/EPMMP key update, 64 under way", rest=False, slots=64),
-    _closed("key-update-1", "19/EPMMP key update, one at a time", rest=False, slots=1),
-    _closed(
-        "key-update-hot",
-        "19/EPMMP key update of one endpoint, 64 under way",
-        rest=False,
-        slots=64,
-        endpoints=1,
+    _nats("key-update", "19/EPMMP key update, 256 under way", SLOTS, BEFORE, OURS_PYMONGO),
+    _nats("key-update-64", "19/EPMMP key update, 64 under way", 64),
+    _nats("key-update-1", "19/EPMMP key update, one at a time", 1, BEFORE, OURS_PYMONGO),
+    _nats("key-update-hot", "19/EPMMP key update of one endpoint, 64 under way", 64, endpoints=1),
+    _rest("put-key", "REST PUT of a key, 64 connections", KeyPuts, 64, OBVIOUS, BEFORE),
+    _rest("put-key-1", "REST PUT of a key, one at a time", KeyPuts, 1, OBVIOUS, BEFORE),
+    _rest("get-endpoint", "REST GET of an endpoint, 64 connections", EndpointGets, 64, OBVIOUS, BEFORE),
+    Scenario(
+        "key-batch",
+        "19/EPMMP key batch update of 1000 endpoints, one at a time",
+        key_batch_updates,
+        (OURS, BEFORE, OURS_PYMONGO),
     ),
-    _closed("put-key", "REST PUT of a key, 64 connections", rest=True, slots=64),
-    _closed("put-key-1", "REST PUT of a key, one at a time", rest=True, slots=1),
-    Scenario("key-batch", "19/EPMMP key batch update of 1000 endpoints, one at a time", key_batch_updates),
-    Scenario("register-batch", "REST registration of 1000 endpoints, one at a time", batch_registrations),
+    Scenario(
+        "register-batch",
+        "REST registration of 1000 endpoints, one at a time",
+        batch_registrations,
+        (OURS, BEFORE),
+    ),
+    Scenario("import", "`kaa-epr import` of new endpoints, events included", imports, (OURS, BEFORE)),
     *_gets("gets", "gets, writes to other endpoints, both in one process", split=False),
     *_gets("gets-split", "gets, writes to other endpoints, responder and register apart", split=True),
     *_gets(

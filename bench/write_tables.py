@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -13,22 +13,22 @@ from typing import Any, Final
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench import write_targets
 from bench.charts import number_text
 from bench.generator import ROOT
+from bench.registers import OURS
 
 RESULTS: Final = ROOT / "bench" / "results"
 BEGIN: Final = "<!-- writes:begin -->"
 END: Final = "<!-- writes:end -->"
 SHORT: Final = ROOT / "README.md"
 FULL: Final = ROOT / "bench" / "README.md"
-PHASES_SINCE: Final = 2
-"""The format of results that compare phases of one run."""
-LEAST_KEPT: Final = 0.8
-"""Share of their rate that gets must keep beside writes."""
+FORMAT: Final = 3
+"""Of results that hold several contenders; older ones are drawn no more."""
 IN_SHORT: Final = ("key-update", "put-key", "key-batch", "register-batch")
 
 Report = dict[str, Any]
-Figure = Callable[[Report], float | None]
+Figure = Callable[[Report], float]
 
 
 def write(results: dict[str, Any]) -> list[Path]:
@@ -51,7 +51,16 @@ def short(results: dict[str, Any]) -> str:
 def full(results: dict[str, Any]) -> str:
     """For the benchmark's README."""
     names = [name for name in results["scenarios"] if not name.startswith("gets")]
-    return "\n\n".join([_provenance(results), _writes(results, names), *_kept(results)])
+    return "\n\n".join([_provenance(results), _targets(results), _writes(results, names), *_kept(results)])
+
+
+def _targets(results: dict[str, Any]) -> str:
+    rows = []
+    for target, figures in write_targets.rows(results):
+        bound = f"{'≥' if target.at_least else '≤'} {number_text(target.bound)}"
+        verdict = "reached" if target.met(median(figures)) else "SHORT"
+        rows.append([target.title, bound, _spread(figures), verdict])
+    return _table(["figure", "to reach", "measured", ""], rows)
 
 
 def _latency(quantile: str) -> Figure:
@@ -73,34 +82,29 @@ _COLUMNS: Final[tuple[tuple[str, Figure], ...]] = (
 )
 
 
-def _writes(results: dict[str, Any], names: tuple[str, ...] | list[str]) -> str:
+def _writes(results: dict[str, Any], names: Sequence[str]) -> str:
     rows = []
     for name in names:
-        if rounds := _rounds(results, name):
-            cells = [_spread([value for one in rounds if (value := f(one)) is not None]) for _, f in _COLUMNS]
-            rows.append([results["scenarios"][name]["title"], *cells])
-    return _table(["", *(heading for heading, _ in _COLUMNS)], rows)
+        for contender, title in results["contenders"].items():
+            if rounds := _rounds(results, name, contender):
+                cells = [_spread([figure(one) for one in rounds]) for _, figure in _COLUMNS]
+                rows.append([results["scenarios"][name]["title"], title, *cells])
+    return _table(["", "register", *(heading for heading, _ in _COLUMNS)], rows)
 
 
 def _kept(results: dict[str, Any]) -> Iterator[str]:
-    """Gets beside writes: each phase with writes over those without before and after it, of all rounds.
-
-    Results of format 1 compared runs, not phases; they have no such table any more.
-    """
-    if results["format"] < PHASES_SINCE:
-        return
+    """Gets beside writes: each phase with writes over those without before and after it, of all rounds."""
     rows = []
     for name, scenario in results["scenarios"].items():
-        rounds = _rounds(results, name)
+        rounds = _rounds(results, name, OURS)
         if not name.startswith("gets") or not rounds:
             continue
-        kept = [share for one in rounds for share in one["kept"]]
         rows.append(
             [
                 scenario["title"],
                 _spread([one["gets_per_second_alone"] for one in rounds]),
                 _spread([one["gets_per_second"] for one in rounds]),
-                f"{_spread(kept)} {'' if median(kept) >= LEAST_KEPT else 'SHORT'}".strip(),
+                _spread([share for one in rounds for share in one["kept"]]),
                 _spread([one["writes_per_second"] for one in rounds]),
                 _spread([one["latency_us"]["p50"] / 1000 for one in rounds]),
                 _spread([one["latency_us"]["p99"] / 1000 for one in rounds]),
@@ -111,8 +115,9 @@ def _kept(results: dict[str, Any]) -> Iterator[str]:
         yield _table([*head, "writes/s held", "write p50 ms", "p99 ms"], rows)
 
 
-def _rounds(results: dict[str, Any], name: str) -> list[Report]:
-    rounds: list[Report] = results["scenarios"].get(name, {"rounds": []})["rounds"]
+def _rounds(results: dict[str, Any], name: str, contender: str) -> list[Report]:
+    scenario = results["scenarios"].get(name, {"contenders": {}})
+    rounds: list[Report] = scenario["contenders"].get(contender, [])
     return rounds
 
 
@@ -138,8 +143,9 @@ def _provenance(results: dict[str, Any]) -> str:
 
 
 def newest() -> Path | None:
-    """The latest stored run."""
-    return max(RESULTS.glob("writes-*.json"), default=None)
+    """The latest stored run of this format."""
+    runs = sorted(RESULTS.glob("writes-*.json"), reverse=True)
+    return next((path for path in runs if json.loads(path.read_text())["format"] == FORMAT), None)
 
 
 def main(arguments: list[str]) -> int:

@@ -23,12 +23,14 @@ if __name__ == "__main__":
 import uvloop
 
 from bench import machine, write_tables
+from bench.contenders import Skipped
 from bench.generator import ROOT, Generator
+from bench.registers import Register, register
 from bench.servers import Servers
 from bench.write_scenarios import SCENARIOS, Bench, Options, Scenario
 
 WORK: Final = ROOT / "bench" / "work"
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,21 +63,48 @@ def run(scenarios: Sequence[Scenario], rounds: int, options: argparse.Namespace)
         "machine": machine.machine(),
         "rounds": rounds,
         "failures": [],
-        "scenarios": {one.name: {"title": one.title, "rounds": []} for one in scenarios},
+        "scenarios": {one.name: {"title": one.title, "contenders": {}} for one in scenarios},
+        "contenders": {},
     }
     with Servers(options.work) as servers:
         results["versions"] = machine.versions() | servers.versions()
         bench = Bench(servers, generator, sizes, options.work)
         bench.load()
+        registers = _registers(scenarios, options, results)
         for number in range(rounds):
             for one in scenarios if number % 2 == 0 else reversed(scenarios):
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    report = runner.run(one.measure(bench))
-                results["scenarios"][one.name]["rounds"].append(report)
-                _say(f"  {number + 1} {one.name:<16} {_line(report)}")
-                if report["refused"] or report.get("faults"):
-                    results["failures"].append(f"{one.name}: refused or wrong: {report}")
+                for name in one.contenders if number % 2 == 0 else reversed(one.contenders):
+                    if name in registers:
+                        bench.register = registers[name]
+                        _measure(bench, one, number, results)
     return results
+
+
+def _registers(
+    scenarios: Sequence[Scenario], options: argparse.Namespace, results: dict[str, Any]
+) -> dict[str, Register]:
+    """Those that the scenarios need and this machine can run."""
+    found: dict[str, Register] = {}
+    for name in dict.fromkeys(name for one in scenarios for name in one.contenders):
+        if options.contender and name not in options.contender:
+            continue
+        try:
+            found[name] = register(name, options.work)
+        except Skipped as why:
+            _say(str(why))
+        else:
+            results["contenders"][name] = found[name].title
+    return found
+
+
+def _measure(bench: Bench, one: Scenario, number: int, results: dict[str, Any]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(one.measure(bench))
+    name = bench.register.name
+    results["scenarios"][one.name]["contenders"].setdefault(name, []).append(report)
+    _say(f"  {number + 1} {one.name:<16} {name:<12} {_line(report)}")
+    if report["refused"] or report.get("faults"):
+        results["failures"].append(f"{one.name}, {name}: refused or wrong: {report}")
 
 
 def _line(report: dict[str, Any]) -> str:
@@ -94,7 +123,7 @@ def _line(report: dict[str, Any]) -> str:
 
 def _store(results: dict[str, Any], options: argparse.Namespace) -> Path:
     """A partial or quick run stays out of the way of the complete ones."""
-    complete = not (options.quick or options.scenario)
+    complete = not (options.quick or options.scenario or options.contender)
     directory = write_tables.RESULTS if complete else options.work / "results"
     directory.mkdir(parents=True, exist_ok=True)
     stamp = results["started"][:16].replace(":", "").replace("-", "")
@@ -110,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     names = [one.name for one in SCENARIOS]
     parser.add_argument("--quick", action="store_true", help="tiny input, one round: whether it runs")
     parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--contender", action="append", metavar="NAME", help="only these of each scenario (default: all)"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of each scenario (3; quick: 1)")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of a round (4)")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """Structured logs: one line an event on standard error.
 
-``configure`` routes structlog and the standard library's logging (nats-py, PyMongo, uvicorn, asyncio) through
+``configure`` routes structlog and the standard library's logging (nats-py, PyMongo, asyncio) through
 one handler; ``set_level`` changes the level at runtime. Every value passes ``redaction.redact``. Correlation
 IDs are context: ``with correlation(id): …`` puts ``correlation_id`` on every line inside.
 """
@@ -35,7 +35,6 @@ _FOREIGN_LEVELS: Final = {
     "motor": logging.WARNING,
     # At debug it logs whole commands, and those hold documents.
     "pymongo": logging.WARNING,
-    "uvicorn": logging.WARNING,
 }
 """Least levels of libraries, whatever our own level."""
 _ENVELOPE: Final = ("timestamp", "level", "logger", "exception")

@@ -171,8 +171,9 @@ def test_messages_of_a_split_stream() -> None:
 @pytest.mark.timeout(300)  # builds the generator where nobody has yet
 @pytest.mark.slow
 def test_writes_smoke_run(tmp_path: Path) -> None:
-    chosen = ["key-update-64", "put-key", "key-batch", "register-batch", "gets-split-5"]
+    chosen = ["key-update-64", "put-key", "register-batch", "import", "gets-split-5"]
     words = [word for name in chosen for word in ("--scenario", name)]
+    words += ["--contender", "ours", "--contender", "obvious"]
     status = writes.main(["--quick", "--work", str(tmp_path), *words])
     (stored,) = (tmp_path / "results").glob("writes-*.json")
     results = json.loads(stored.read_text())
@@ -180,10 +181,13 @@ def test_writes_smoke_run(tmp_path: Path) -> None:
     assert results["failures"] == []
     assert status == 0
     for name in chosen:
-        (only,) = results["scenarios"][name]["rounds"]
-        assert only["refused"] == 0
-        assert only["writes_per_second"] > 0
+        contenders = results["scenarios"][name]["contenders"]
+        assert set(contenders) == ({"ours", "obvious"} if name == "put-key" else {"ours"})
+        for (only,) in contenders.values():
+            assert only["refused"] == 0
+            assert only["writes_per_second"] > 0
     tables = write_tables.full(results)
     for name in chosen:
         assert results["scenarios"][name]["title"] in tables
     assert "writes/s held" in tables
+    assert "REST PUT of a key, 64 connections: ours / obvious, writes/s" in tables

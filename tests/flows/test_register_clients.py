@@ -64,7 +64,7 @@ async def test_a_slow_client_is_cut_off(service: Service, at_once: bytes, slowly
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
-        (b"GET /api/v1/endpoints HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", b"400"),
+        (b"GET /api/v1/endpoints HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", b"431"),
         (POST + b"Content-Length: 999999\r\n\r\n", b"413"),
         (POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"400\r\n" + b" " * 1024 + b"\r\n") * 4, b"413"),
         (POST + b"Content-Length: -1\r\n\r\n", b"400"),

@@ -99,6 +99,7 @@ async def test_without_nats_nothing_is_stored_and_with_it_again_all_works(
             register.parts.on_stage = cut
             unsure = await http.post("/endpoints", json={"endpointId": "e", "appVersion": {"name": "app-v1"}})
             assert (unsure.status_code, "did not confirm" in unsure.json()["message"]) == (503, True)
+            assert unsure.headers["kaa-epr-stored"] == "yes"
             assert collection.find_one({"_id": "e"})["outbox"]
             async with asyncio.timeout(20):
                 while register.outlet.up:

@@ -85,7 +85,7 @@ async def test_a_metadata_filter_with_half_a_surrogate_pair_is_refused(http: htt
     for text in (r'{"a": "\ud800"}', r'{"\udfff": 1}'):
         answer = await http.get("/endpoints", params={"metadataFilter": text})
         assert answer.status_code == 400
-        assert answer.json()["message"].startswith("metadataFilter: ")
+        assert answer.json()["message"].startswith("metadataFilter")
 
 
 async def test_a_batch_tells_which_item_is_wrong_too_large_or_failed(http: httpx.AsyncClient) -> None:

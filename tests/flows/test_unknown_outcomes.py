@@ -83,6 +83,7 @@ async def test_an_unknown_outcome_is_told_and_its_event_follows(
         once_planned(parts, lambda: link.stop_forwarding("to_client"))
         answer = await http.put("/endpoints/e/metadata/a", json=2)
         assert (answer.status_code, answer.json()["message"]) == (503, PERHAPS)
+        assert answer.headers["kaa-epr-stored"] == "unknown"
         assert endpoint.find_one({"_id": "e"})["version"] == 2
         link.go_on()
         assert [event.version for event in await listener.wait_for(1)] == [2]
@@ -104,6 +105,9 @@ async def test_what_is_certainly_not_stored_is_told_as_such(
         told = await caller.call("key-update", endpointId="e", metadataKey="a", metadataValue=b"3")
         assert answer.json()["message"] == told["reasonPhrase"] == "Endpoint store is unavailable"
         assert told["statusCode"] == answer.status_code == 503
+        assert answer.headers["kaa-epr-stored"] == "no"
+        read = await http.get("/endpoints/e")
+        assert (read.status_code, "kaa-epr-stored" in read.headers) == (503, False)
     assert endpoint.find_one({"_id": "e"})["version"] == 1
 
 

@@ -12,7 +12,8 @@ BEGINS: Final = {"create_task", "ensure_future", "run_coroutine_threadsafe", "Ta
 
 MAY_BEGIN: Final[dict[str, tuple[int, str]]] = {
     "supervised.py": (2, "what all others use"),
-    "http/server.py": (2, "waits for the server's start, whose error it raises"),
+    "http/connection.py": (1, "one request, with a boundary that answers whatever happens"),
+    "http/listening.py": (1, "one connection until it is there, at most as many as there may be"),
     "mongo/handle.py": (1, "one operation, whose outcome its caller waits for"),
     "nats/flushing.py": (1, "a wait inside one round trip"),
     "nats/options.py": (2, "a wait for one of two, whose errors are raised"),

@@ -139,6 +139,11 @@ class RegisterSettings(Group):
     max_depth: Annotated[Count, Field(le=64)] = Field(
         32, description="Deepest nesting of one metadata value."
     )
+    max_values: Annotated[Count, Field(le=10_000_000)] = Field(
+        100_000,
+        description="Most JSON values in one request, those in others included; in a batch registration as "
+        "many times more as its body may be larger.",
+    )
     max_metadata_bytes: Annotated[Size, Field(ge=1024, le=8 * _MIB)] = Field(
         512 * _KIB, description="Most metadata of one endpoint, in bytes as stored."
     )

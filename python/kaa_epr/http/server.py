@@ -1,4 +1,4 @@
-"""uvicorn inside our own event loop, on a socket of our own, with limits against slow or many clients.
+"""An HTTP server inside our own event loop, on a socket of our own, with limits against slow or many clients.
 
 What the management server and the REST server have in common.
 """
@@ -6,23 +6,16 @@ What the management server and the REST server have in common.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
-
-import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kaa_epr.errors import KaaEprError
-
-App: TypeAlias = ASGIApp
-"""What is served."""
-
-KEEP_ALIVE_SECONDS: Final = 5
+from kaa_epr.http.asgi import App, Headers
+from kaa_epr.http.listening import Listener
+from kaa_epr.http.shared import Limits, Shared
+from kaa_epr.http.tls import Certificate
 
 
 class AddressError(KaaEprError):
@@ -57,9 +50,9 @@ class Options:
     max_connections: int
     """At once; a further one is closed unanswered."""
     max_head_bytes: int
-    """Request line and headers; more is answered 400."""
+    """Request line and headers; more is answered 431."""
     request_seconds: float
-    """From a connection's beginning, or the end of its last answer, to the end of the next answer."""
+    """From a request's first byte, or the end of the answer before it, to the end of its answer."""
     backlog: int
     shared: bool = False
     """Several processes listen on the port."""
@@ -67,57 +60,8 @@ class Options:
     key_file: Path | None = None
     on_refused: Callable[[], None] = lambda: None
     """Called for each connection too many."""
-
-
-def _protocol(options: Options) -> type[H11Protocol]:
-    """Uvicorn's HTTP/1.1 with a bound on connections and on the time that each request may take.
-
-    uvicorn itself times only the idle time between requests: without this, a client that never ends its
-    request, or never reads the answer, would stay for ever.
-    """
-
-    class Protocol(H11Protocol):
-        _deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if len(self.connections) > options.max_connections:
-                options.on_refused()
-                transport.abort()
-            else:
-                self._restart_deadline()
-
-        def on_response_complete(self) -> None:
-            self._restart_deadline()
-            super().on_response_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-            super().connection_lost(exc)
-
-        def _restart_deadline(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-            self._deadline = self.loop.call_later(options.request_seconds, self.transport.abort)
-
-    return Protocol
-
-
-class _Server(uvicorn.Server):
-    """Says when it has started, and leaves signals to the process it is a part of."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.is_listening.set()
+    error_headers: Callable[[], Headers] = list
+    """Headers of the answers that the server itself gives."""
 
 
 class HttpServer:
@@ -126,8 +70,13 @@ class HttpServer:
     def __init__(self, app: App, options: Options) -> None:
         self._app = app
         self._options = options
-        self._server: _Server | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._certificate = (
+            None
+            if options.cert_file is None or options.key_file is None
+            else Certificate(options.cert_file, options.key_file)
+        )
+        self._shared: Shared | None = None
+        self._listener: Listener | None = None
         self._url: str | None = None
 
     @property
@@ -139,44 +88,42 @@ class HttpServer:
 
     async def start(self) -> None:
         """Returns once connections are accepted. Raises AddressError, or OSError for certificates."""
+        if self._certificate is not None:
+            self._certificate.load()
         sock = await _listening_socket(self._options)
         self._url = self._url_of(sock)
-        self._server = _Server(self._config())
-        self._task = asyncio.create_task(self._server.serve([sock]), name=self._options.server)
-        listening = asyncio.create_task(self._server.is_listening.wait())
-        await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if not listening.done():
-            listening.cancel()
-            await self._task
+        options = self._options
+        limits = Limits(options.max_connections, options.max_head_bytes, options.request_seconds)
+        self._shared = Shared(
+            self._app, limits, options.on_refused, options.error_headers, asyncio.get_running_loop()
+        )
+        self._listener = Listener(sock, self._shared, self._certificate)
+
+    def reload(self) -> None:
+        """Connections from now on have the certificate as it is in its files now.
+
+        Raises OSError (``ssl.SSLError`` is one) for files that cannot be used; then all stays as it was.
+        """
+        if self._certificate is not None:
+            self._certificate.load()
 
     async def stop(self, seconds: float = 1.0) -> None:
         """Accepts nothing more, answers what has begun for at most ``seconds``, then closes everything."""
-        if self._server is None or self._task is None:
+        if self._listener is None or self._shared is None:
             return
-        self._server.config.timeout_graceful_shutdown = max(1, round(seconds))
-        self._server.should_exit = True
-        await self._task
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
-
-    def _config(self) -> uvicorn.Config:
-        options = self._options
-        return uvicorn.Config(
-            self._app,
-            http=_protocol(options),
-            ws="none",
-            interface="asgi3",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            backlog=options.backlog,
-            h11_max_incomplete_event_size=options.max_head_bytes,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            ssl_certfile=None if options.cert_file is None else str(options.cert_file),
-            ssl_keyfile=None if options.key_file is None else str(options.key_file),
-        )
+        self._listener.close()
+        self._listener = None
+        shared = self._shared
+        shared.stopping = True
+        for connection in list(shared.connections):
+            connection.finish()
+        try:
+            async with asyncio.timeout(seconds):
+                await shared.gone()
+        except TimeoutError:
+            for connection in list(shared.connections):
+                connection.cancel()
+            await shared.gone()
 
     def _url_of(self, sock: socket.socket) -> str:
         scheme = "http" if self._options.cert_file is None else "https"

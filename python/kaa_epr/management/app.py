@@ -6,20 +6,29 @@ with reasons. ``/metrics``: Prometheus text. ``/info``: what runs. ``POST /flush
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
+from kaa_epr.http.asgi import App, Headers, Receive, Scope, Send
+from kaa_epr.http.request import Answer, Request
+from kaa_epr.http.routing import SERVER, NotAllowed, Routes
 from kaa_epr.management.health import Health
 from kaa_epr.metrics import CONTENT_TYPE
+from kaa_epr.refusals import Refusal
 
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS: Final[Headers] = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+"""Of every answer."""
+
+Handle = Callable[[Request], Answer]
+
+
+class FromBrowser(Refusal):
+    """Only browsers send an Origin: a page somewhere must not reach what listens on its reader's loopback."""
+
+    status = HTTPStatus.FORBIDDEN
+    text = "not for web pages"
 
 
 def create_app(
@@ -27,54 +36,63 @@ def create_app(
     metrics: Callable[[], bytes],
     info: Callable[[], Mapping[str, Any]],
     flush: Callable[[], None] | None = None,
-) -> Starlette:
+) -> App:
     """The ASGI application.
 
     ``metrics`` renders Prometheus text, ``info`` gives JSON-able facts, ``flush`` drops the cache.
     """
 
-    async def show_metrics(_request: Request) -> Response:
-        return Response(metrics(), headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
-
-    async def show_info(_request: Request) -> Response:
-        return JSONResponse(dict(info()), headers=_HEADERS)
-
-    routes = [*_health_routes(health), Route("/metrics", show_metrics), Route("/info", show_info)]
-    if flush is not None:
-        routes.append(_flush_route(flush))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _fail})
-
-
-def _health_routes(health: Health) -> list[Route]:
-    async def live(_request: Request) -> Response:
-        return JSONResponse({"status": "UP"}, headers=_HEADERS)
-
-    async def ready(_request: Request) -> Response:
+    def ready(_request: Request) -> Answer:
         report = health.report()
-        status = HTTPStatus.OK if report.ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse(report.as_json(), status, headers=_HEADERS)
+        return _json(report.as_json(), HTTPStatus.OK if report.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    return [Route("/health/live", live), Route("/health/ready", ready), Route("/health", ready)]
+    routes = Routes[Handle]()
+    routes.add("GET", "/health/live", lambda _: _json({"status": "UP"}))
+    routes.add("GET", "/health/ready", ready)
+    routes.add("GET", "/health", ready)
+    routes.add("GET", "/metrics", lambda _: _answer(metrics(), CONTENT_TYPE.encode("ascii")))
+    routes.add("GET", "/info", lambda _: _json(info()))
+    if flush is not None:
+        routes.add("POST", "/flush", _dropping(flush))
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            answer = _found(routes, request)
+        except Refusal as refusal:
+            answer = _refused(refusal)
+        await answer.send(send)
+
+    return serve
 
 
-def _flush_route(flush: Callable[[], None]) -> Route:
-    async def drop_cache(request: Request) -> Response:
-        if "origin" in request.headers:
-            # Only browsers send one: a page somewhere must not reach what listens on its reader's loopback.
-            raise HTTPException(HTTPStatus.FORBIDDEN, "not for web pages")
+def _found(routes: Routes[Handle], request: Request) -> Answer:
+    if request.path == SERVER:
+        return Answer(HTTPStatus.NO_CONTENT, [*HEADERS, (b"allow", routes.allowed.encode("ascii"))])
+    return routes.find(request.method, request.path).target(request)
+
+
+def _dropping(flush: Callable[[], None]) -> Handle:
+    def drop_cache(request: Request) -> Answer:
+        if request.header(b"origin") is not None:
+            raise FromBrowser
         flush()
-        return JSONResponse({"status": "flushed"}, headers=_HEADERS)
+        return _json({"status": "flushed"})
 
-    return Route("/flush", drop_cache, methods=["POST"])
-
-
-async def _refuse(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    headers = {**_HEADERS, **(error.headers or {})}
-    return JSONResponse({"message": error.detail}, error.status_code, headers=headers)
+    return drop_cache
 
 
-async def _fail(_request: Request, _error: Exception) -> Response:
-    # The error itself goes on to the server, which logs it; the caller learns nothing of it.
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return JSONResponse({"message": status.phrase}, status, headers=_HEADERS)
+def _refused(refusal: Refusal) -> Answer:
+    answer = _json({"message": refusal.message()}, refusal.status)
+    if isinstance(refusal, NotAllowed):
+        answer.headers.append((b"allow", refusal.allowed.encode("ascii")))
+    return answer
+
+
+def _json(value: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Answer:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _answer(text.encode(), b"application/json", status)
+
+
+def _answer(body: bytes, content_type: bytes, status: HTTPStatus = HTTPStatus.OK) -> Answer:
+    return Answer(status, [*HEADERS, (b"content-type", content_type)], body)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kaa_epr.http.server import App, HttpServer, Options
+from kaa_epr.http.asgi import App
+from kaa_epr.http.server import HttpServer, Options
+from kaa_epr.management.app import HEADERS
 
 MAX_CONNECTIONS: Final = 64
 """Probes and scrapers need a handful."""
@@ -25,5 +27,6 @@ class ManagementServer(HttpServer):
             max_head_bytes=MAX_HEAD_BYTES,
             request_seconds=request_seconds,
             backlog=MAX_CONNECTIONS,
+            error_headers=lambda: HEADERS,
         )
         super().__init__(app, options)

@@ -15,9 +15,9 @@ from kaa_epr.register.decide.json_patch import parse
 from kaa_epr.register.decide.planning import OnlyAt, Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions
 from kaa_epr.register.decide.state import EndpointState, decode_state
-from kaa_epr.register.decide.values import parse_json
 from kaa_epr.register.intake.applications import Applications
 from kaa_epr.register.intake.commands import Command, PatchMetadata, PutKeys
+from kaa_epr.register.intake.reading import Reading
 from kaa_epr.slices import Slice
 
 MAX_COMMANDS: Final = 1000
@@ -91,12 +91,13 @@ class Endpoints:
 class EpmmpHandlers:
     """One method a request type; each takes the decoded request and gives the fields of its answer."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, reading: Reading) -> None:
         self._endpoints = endpoints
+        self._reading = reading
 
     async def patch(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Metadata patch."""
-        operations = parse(parse_json(request["patch"], "patch"))
+        operations = parse((await self._reading.value(request["patch"], "patch", envelope=2)).python())
         await self._endpoints.change(
             request["endpointId"],
             PatchMetadata(operations),
@@ -107,7 +108,7 @@ class EpmmpHandlers:
 
     async def key_update(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """One key."""
-        value = parse_json(request["metadataValue"], "metadataValue")
+        value = (await self._reading.value(request["metadataValue"], "metadataValue")).python()
         command = PutKeys({request["metadataKey"]: value})
         await self._endpoints.change(request["endpointId"], command, request["correlationId"])
         return {}
@@ -125,8 +126,8 @@ class EpmmpHandlers:
         work = Slice()
         for index, command in enumerate(commands):
             await work.give_way()
-            value = parse_json(command["metadataValue"], f"commands[{index}].metadataValue")
-            values.setdefault(command["endpointId"], {})[command["metadataKey"]] = value
+            value = await self._reading.value(command["metadataValue"], f"commands[{index}].metadataValue")
+            values.setdefault(command["endpointId"], {})[command["metadataKey"]] = value.python()
         if not values:
             return {}
         await self._require(values)

@@ -11,8 +11,8 @@ import kaa_epr
 from kaa_epr.backoff import jittered
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.settings import Settings
+from kaa_epr.http.asgi import App
 from kaa_epr.http.auth import Authenticator
-from kaa_epr.http.server import App
 from kaa_epr.log import get_logger
 from kaa_epr.messages import subjects
 from kaa_epr.metrics import CountedStats
@@ -32,6 +32,7 @@ from kaa_epr.register.endpoints import Endpoints, EpmmpHandlers
 from kaa_epr.register.epmmp.service import EpmmpService, Operation
 from kaa_epr.register.intake.applications import Applications
 from kaa_epr.register.intake.budget import Budget
+from kaa_epr.register.intake.reading import reading_of
 from kaa_epr.register.outbox.sweeper import Sweeper
 from kaa_epr.register.purge import Purge
 from kaa_epr.register.rest.app import Limits, create_app
@@ -60,6 +61,7 @@ class Register:
         self._settings = settings.register_
         self._store = store
         self._limits = rules_of(self._settings)
+        self._reading = reading_of(self._settings, settings.engine)
         self._within: tuple[int, Rules] = -1, self._limits
         instance = settings.service.instance_name
         self.outlet = SessionOutlet()
@@ -90,7 +92,7 @@ class Register:
             instance,
             settings.queue_group,
             self.outlet,
-            _operations(EpmmpHandlers(self.endpoints)),
+            _operations(EpmmpHandlers(self.endpoints, self._reading)),
             self.budget,
             on_full=partial(self.stats.refuse, "epmmp_requests"),
         )
@@ -165,7 +167,12 @@ class Register:
         secured = settings.security.enabled
         return create_app(
             Backend(
-                self.endpoints, self._tasks, self._limits, settings.store_timeout, settings.rest.public_url
+                self.endpoints,
+                self._tasks,
+                self._reading,
+                self._limits,
+                settings.store_timeout,
+                settings.rest.public_url,
             ),
             self._authenticator,
             Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, self.budget),
@@ -231,6 +238,10 @@ class Register:
         """Leaves the bridge's client."""
         await self._epmmp.leave(bridge.client, seconds)
         self.pipeline.go_on()
+
+    def reload_certificate(self) -> None:
+        """New connections to REST see the certificate of now. Raises OSError when it cannot be used."""
+        self._server.reload()
 
     async def stop(self, seconds: float) -> None:
         """Takes no more writes, ends those under way, publishes their events, and says goodbye."""

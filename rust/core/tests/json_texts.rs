@@ -60,8 +60,8 @@ fn the_table() {
                 };
                 assert_eq!(case["refused"][0], kind, "{name}");
                 assert_eq!(case["refused"][2], fault.reason.to_string(), "{name}");
-                let path = case["refused"][1].as_str().expect("is a path");
-                let kept: String = path.chars().take(fault.path.chars().count().max(122)).collect();
+                let path = case["refused"][1].as_str();
+                let kept = path.map(|path| path.chars().take(122).collect());
                 assert_eq!(fault.path, kept, "{name}");
             }
             (other, _) => panic!("{name}: {other:?}"),

@@ -39,18 +39,22 @@ pub(crate) fn seed() -> u64 {
     *SEED.get_or_init(|| RandomState::new().hash_one(0_u64))
 }
 
-/// The fault as a Python exception. `field` is the whole text's name, `prefix` what a path begins with.
+/// The fault as a Python exception. `field` is the text's name, `prefix` that of the outermost value.
 fn fault(fault: &CoreFault, field: &str, prefix: &str) -> PyErr {
     let kind = if fault.reason.is_too_large() {
         "too_large"
     } else {
         "invalid"
     };
-    let place = match (fault.path.strip_prefix('.'), prefix) {
-        (None, _) => field.to_owned(),
-        (Some(path), "") => path.to_owned(),
-        (Some(path), _) => format!("{prefix}.{path}"),
-    };
+    let place = fault.path.as_deref().map_or_else(String::new, |path| {
+        let path = if prefix.is_empty() {
+            path.strip_prefix('.').unwrap_or(path)
+        } else {
+            path
+        };
+        format!("{prefix}{path}")
+    });
+    let place = if place.is_empty() { field.to_owned() } else { place };
     Fault::new_err((kind, place, fault.reason.to_string()))
 }
 

@@ -193,7 +193,7 @@ def test_repeated_warnings_say_how_many_were_left_out(lines: io.StringIO) -> Non
 
 def test_a_library_that_repeats_itself_is_logged_once(lines: io.StringIO) -> None:
     for number in range(100):
-        logging.getLogger("uvicorn.error").warning("Invalid request %d", number)
+        logging.getLogger("nats.aio").warning("Invalid request %d", number)
     log.get_logger("kaa_epr.test").warning("ours")
     log.get_logger("kaa_epr.test").warning("ours")
     assert [line["event"] for line in _parsed(lines)] == ["Invalid request 0", "ours", "ours"]

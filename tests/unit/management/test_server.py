@@ -264,7 +264,7 @@ async def test_long_heads_are_refused(management: ManagementServer) -> None:
     reader, writer = await _connect(management)
     writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1))
     await writer.drain()
-    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
     writer.close()
 
 

@@ -32,7 +32,7 @@ from kaa_epr.register.decide.diff import MetadataDiff
 from kaa_epr.register.decide.json_patch import parse
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.decide.state import EndpointState, absent, decode_state, update_between
-from kaa_epr.register.decide.values import parse_json, text_of
+from kaa_epr.register.decide.values import text_of
 from kaa_epr.register.intake.commands import (
     DeleteKey,
     PatchMetadata,
@@ -246,23 +246,3 @@ def test_foreign_documents_are_tolerated() -> None:
     bare = decode_state(bson.encode({"_id": "e"}))
     assert (bare.version, bare.etag) == (None, None)
     assert apply(bare, PutKeys({"a": 1}), Rules(), NOW).state.etag == '"1"'
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"",
-        b"{",
-        b"\xff",
-        b"NaN",
-        b"[Infinity]",
-        b"1e999",
-        b'{"a":1,"a":2}',
-        b"1" * 5000,
-        b"[" * 100_000,
-        b"1 2",
-    ],
-)
-def test_what_is_no_strict_json(text: bytes) -> None:
-    with pytest.raises(Invalid, match=r"^body: "):
-        parse_json(text, "body")

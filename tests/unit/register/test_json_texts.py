@@ -30,7 +30,7 @@ def test_the_table(name: str, case: dict[str, Any]) -> None:
     with pytest.raises(FieldRefusal) as caught:
         intake(name).parse_json(text_of(case), "body", limits, prefix="metadata.k", envelope=envelope)
     assert type(caught.value) is KINDS[kind]
-    assert caught.value.field == (shown("metadata.k" + path) if path else "body")
+    assert caught.value.field == ("body" if path is None else shown("metadata.k" + path))
     assert caught.value.reason == reason
 
 

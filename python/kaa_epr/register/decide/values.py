@@ -1,10 +1,9 @@
-"""Metadata values: strict JSON in, and the JSON text of stored ones as gets print them."""
+"""Metadata values as JSON text, as gets print them."""
 
 from __future__ import annotations
 
 import json
-import math
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import bson
 from bson import CodecOptions, json_util
@@ -19,55 +18,6 @@ DECODING: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
 _PRINTING: Final = json_util.JSONOptions(
     json_mode=json_util.JSONMode.RELAXED, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-
-
-def parse_json(data: bytes, field: str) -> Any:
-    """The value of JSON text (RFC 8259). Raises ``Invalid`` naming ``field``.
-
-    Stricter than Python's reader: UTF-8 only, no NaN or Infinity, no number beyond a double, no name twice in
-    one object (readers disagree on which of them counts).
-    """
-    try:
-        return _STRICT.decode(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Invalid(field, "not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise Invalid(field, f"not JSON: {error.msg} at character {error.pos}") from None
-    except _NotStrict as error:
-        raise Invalid(field, str(error)) from None
-    except RecursionError:
-        raise Invalid(field, "nested too deeply") from None
-    except ValueError:
-        # Python's own bound on the digits of an integer.
-        raise Invalid(field, "a number has too many digits") from None
-
-
-class _NotStrict(ValueError):
-    """Accepted by Python's reader, refused by us."""
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    raise _NotStrict("not JSON: NaN and Infinity have no JSON form")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise _NotStrict("a number is beyond the range of a double")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise _NotStrict("an object has a name twice")
-    return result
-
-
-_STRICT: Final = json.JSONDecoder(
-    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique
-)
-"""Made once: making one costs more than reading a short text with it."""
 
 
 _PLAIN: Final = json.JSONEncoder(ensure_ascii=False)

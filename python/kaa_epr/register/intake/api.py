@@ -66,9 +66,10 @@ class Intake(Protocol):
         """The value of JSON text (RFC 8259), in time proportional to its length.
 
         Stricter than the RFC asks for: UTF-8 without a byte order mark, a name once in an object, integers
-        within 64 bits, other numbers within a double, no half surrogate pairs, no NUL in names. Raises
-        ``Invalid`` or ``TooLarge`` naming ``field``, or the path to the value at fault behind ``prefix``
-        (``field`` if it is None).
+        within 64 bits, other numbers within a double, no half surrogate pairs, no NUL in names.
+
+        Raises ``Invalid`` or ``TooLarge``: naming ``field`` where the text is at fault; where a value is,
+        ``prefix`` (``field`` if it is None) and the path to it: ``metadata.a.0.b``, ``patch[3].value``.
 
         ``envelope``: levels around the values, which count for no value's depth; objects in them are not
         stored, so they may look like references that have no JSON form.

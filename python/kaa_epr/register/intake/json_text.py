@@ -197,10 +197,11 @@ class _Reader:
 
     def _fault(self, reason: str, outside: int = 0) -> Invalid:
         """A fault of the value that was begun last, or of the array or object that it stands in."""
-        frames = self._frames[: len(self._frames) - outside]
-        if not frames:
-            return Invalid(self._scanner.field, reason)
-        return Invalid(".".join([*filter(None, [self._prefix]), *(frame.part for frame in frames)]), reason)
+        place = self._prefix
+        for level, frame in enumerate(self._frames[: len(self._frames) - outside]):
+            is_item = level == 0 and self._envelope > 0 and isinstance(frame.container, list)
+            place += f"[{frame.part}]" if is_item else f".{frame.part}"
+        return Invalid((place if self._prefix else place.removeprefix(".")) or self._scanner.field, reason)
 
 
 def _is_unicode(text: str) -> bool:

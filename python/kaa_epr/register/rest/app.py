@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
-
+from kaa_epr.http.asgi import App, Receive, Scope, Send
 from kaa_epr.http.auth import Authenticator
+from kaa_epr.http.request import Answer, Request
+from kaa_epr.http.routing import SERVER, Routes
 from kaa_epr.log import correlation, get_logger
-from kaa_epr.refusals import Refusal
+from kaa_epr.refusals import InternalError, Refusal
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.http import (
     API,
-    COMMON_HEADERS,
     Reply,
-    check_target,
+    UnsupportedType,
     correlation_id_of,
-    json_body,
+    error_headers,
+    read_body,
     refusal,
 )
 from kaa_epr.register.rest.operations import OPERATIONS, Operation
@@ -33,7 +31,9 @@ from kaa_epr.register.rest.query import read_all
 
 _log = get_logger(__name__)
 
-_PAGE_POLICY: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+_POLICY: Final = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
+_TAIL: Final = "{metadataKey}"
+"""A key may hold slashes; it is the last part of its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,81 +45,99 @@ class Limits:
     budget: Budget
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What is the same for whoever asks."""
+
+    content_type: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An operation, and what stands before ``/api/v1`` in its path."""
+
+    operation: Operation
+    prefix: str
+
+
 def create_app(
     backend: Backend,
     authenticator: Authenticator,
     limits: Limits,
     prefix: str,
     document: Mapping[str, Any],
-) -> Starlette:
+) -> App:
     """The application; ``document`` is the OpenAPI document that it serves."""
-    page = render_page(document)
-
-    async def openapi(_request: Request) -> Response:
-        return JSONResponse(dict(document), headers=COMMON_HEADERS)
-
-    async def docs(_request: Request) -> Response:
-        return HTMLResponse(page, headers={**COMMON_HEADERS, **_PAGE_POLICY})
-
-    by_path: dict[str, dict[str, Operation]] = {}
-    for operation in OPERATIONS:
-        by_path.setdefault(operation.path, {})[operation.method] = operation
-    routes = []
-    for base in dict.fromkeys((API, prefix + API)):
-        routes.append(Route(f"{base}/openapi.json", openapi))
-        routes.append(Route(f"{base}/docs", docs))
-        for path, operations in by_path.items():
-            endpoint = _endpoint(operations, backend, authenticator, limits)
-            # A key may hold slashes; it is the last part of its path.
-            pattern = base + path.replace("{metadataKey}", "{metadataKey:path}")
-            routes.append(Route(pattern, endpoint, methods=list(operations)))
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _fail})
-    app.router.redirect_slashes = False
-    return app
+    routes = Routes[_Place | _Page]()
+    shown = _Page(b"application/json", json.dumps(document, ensure_ascii=False).encode())
+    page = _Page(b"text/html; charset=utf-8", render_page(document).encode())
+    for before in dict.fromkeys(("", prefix)):
+        routes.add("GET", f"{before}{API}/openapi.json", shown)
+        routes.add("GET", f"{before}{API}/docs", page)
+        for operation in OPERATIONS:
+            path = operation.path.replace(_TAIL, f"{_TAIL[:-1]}...}}")
+            routes.add(operation.method, f"{before}{API}{path}", _Place(operation, before))
+    return _Rest(routes, backend, authenticator, limits).serve
 
 
-def _endpoint(
-    operations: Mapping[str, Operation], backend: Backend, authenticator: Authenticator, limits: Limits
-) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(request: Request) -> Response:
-        operation = operations["GET" if request.method == "HEAD" else request.method]
+class _Rest:
+    def __init__(
+        self,
+        routes: Routes[_Place | _Page],
+        backend: Backend,
+        authenticator: Authenticator,
+        limits: Limits,
+    ) -> None:
+        self._routes = routes
+        self._backend = backend
+        self._authenticator = authenticator
+        self._limits = limits
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         correlation_id = correlation_id_of(request)
-        request.state.correlation_id = correlation_id
         with correlation(correlation_id):
             try:
-                await authenticator.check(request.headers.get("authorization"), operation.scope)
-                reply = await _carry_out(request, operation, backend, limits, correlation_id)
+                answer = await self._answer(request, correlation_id)
             except Refusal as error:
-                reply = refusal(error)
-        return reply.response(correlation_id)
+                answer = refusal(error, request.method).answer(correlation_id)
+            except Exception:
+                # The error itself goes on to the server, which logs it; the caller learns nothing of it.
+                _log.error("a request met a bug", correlation_id=correlation_id)
+                await refusal(InternalError(), request.method).answer(correlation_id).send(send)
+                raise
+            await answer.send(send)
 
-    return serve
+    async def _answer(self, request: Request, correlation_id: str) -> Answer:
+        if request.path == SERVER:
+            allow = {"Allow": self._routes.allowed}
+            return Reply(HTTPStatus.NO_CONTENT, headers=allow, has_body=False).answer(correlation_id)
+        match = self._routes.find(request.method, request.path)
+        if isinstance(match.target, _Page):
+            headers = [*error_headers(), (b"content-type", match.target.content_type), _POLICY]
+            return Answer(HTTPStatus.OK, headers, match.target.content)
+        reply = await self._carry_out(request, match.target, match.parts, correlation_id)
+        return reply.answer(correlation_id)
+
+    async def _carry_out(
+        self, request: Request, place: _Place, parts: Mapping[str, str], correlation_id: str
+    ) -> Reply:
+        operation = place.operation
+        await self._authenticator.check(request.header(b"authorization"), operation.scope)
+        query = read_all(operation.query, request.query)
+        limits = self._limits
+        with limits.budget.share() as share:
+            content = b""
+            if operation.body is not None:
+                _check_type(request, operation)
+                limit = limits.batch if operation.large_body else limits.body
+                content = await read_body(request, limit, share)
+            call = Call(request, parts, query, content, correlation_id, place.prefix)
+            return await operation.handle(self._backend, call)
 
 
-async def _carry_out(
-    request: Request, operation: Operation, backend: Backend, limits: Limits, correlation_id: str
-) -> Reply:
-    check_target(request)
-    query = read_all(operation.query, request.query_params)
-    with limits.budget.share() as share:
-        body = None
-        if operation.body is not None:
-            limit = limits.batch if operation.large_body else limits.body
-            body = await json_body(request, operation.media_type, limit, share)
-        call = Call(request, request.path_params, query, body, correlation_id)
-        return await operation.handle(backend, call)
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    headers = {**COMMON_HEADERS, **(error.headers or {}), "Correlation-ID": correlation_id_of(request)}
-    return JSONResponse({"message": error.detail}, error.status_code, headers=headers)
-
-
-async def _fail(request: Request, _error: Exception) -> Response:
-    # The error itself goes on to the server, which logs it; the caller learns nothing of it.
-    correlation_id = getattr(request.state, "correlation_id", "")
-    _log.error("a request met a bug", correlation_id=correlation_id)
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    headers = {**COMMON_HEADERS, "Correlation-ID": correlation_id}
-    return JSONResponse({"message": status.phrase}, status, headers=headers)
+def _check_type(request: Request, operation: Operation) -> None:
+    given = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if given != operation.media_type:
+        raise UnsupportedType(operation.media_type, operation.body_text)

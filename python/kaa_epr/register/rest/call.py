@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from starlette.requests import Request
-
+from kaa_epr.http.request import Request
 from kaa_epr.refusals import PreconditionFailed
 from kaa_epr.register.decide.planning import Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions, strong_match, weak_match
@@ -16,6 +15,7 @@ from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.decide.state import EndpointState
 from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.intake.commands import Command
+from kaa_epr.register.intake.reading import Reading
 from kaa_epr.register.rest.http import API, Reply, empty, preconditions_of
 from kaa_epr.register.tasks import BatchTasks
 
@@ -26,9 +26,13 @@ class Call:
 
     request: Request
     path: Mapping[str, str]
+    """The parts of its path, decoded, by their names."""
     query: Mapping[str, Any]
-    body: Any
+    content: bytes
+    """The body as it came."""
     correlation_id: str
+    prefix: str
+    """What stands before ``/api/v1`` in its path."""
 
     @property
     def endpoint_id(self) -> str:
@@ -51,6 +55,7 @@ class Backend:
 
     endpoints: Endpoints
     tasks: BatchTasks
+    reading: Reading
     rules: Rules
     """What a request may hold is judged before its conditions and before anything is read."""
     seconds: float
@@ -63,8 +68,11 @@ class Backend:
 
         Kaa documents ``Location`` as an absolute URI.
         """
-        url = call.request.url
-        before = self.public_url or f"{url.scheme}://{url.netloc}{url.path[: url.path.index(API)]}"
+        before = self.public_url
+        if before is None:
+            host = call.request.header(b"host")
+            # HTTP/1.0 need not say where it believes to be.
+            before = f"{call.request.scheme}://{host}{call.prefix}" if host else call.prefix
         return f"{before}{API}/{below}"
 
     async def change(self, call: Call, command: Command, key: str | None = None) -> Outcome:

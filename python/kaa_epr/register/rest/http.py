@@ -5,25 +5,31 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-
-from kaa_epr.refusals import Invalid, Refusal
+from kaa_epr.http.asgi import Headers
+from kaa_epr.http.request import Answer, Gone, Request
+from kaa_epr.http.routing import NotAllowed
+from kaa_epr.refusals import InternalError, Invalid, Refusal, Stored, Unavailable
 from kaa_epr.register.decide.preconditions import Preconditions
-from kaa_epr.register.decide.values import parse_json, text_of
+from kaa_epr.register.decide.values import text_of
 from kaa_epr.register.intake.budget import Share
 
 API: Final = "/api/v1"
-CORRELATION_ID: Final = "Correlation-ID"
 JSON: Final = "application/json"
+STORED: Final = "Kaa-Epr-Stored"
+"""Of answers 500 and 503: whether the change that was asked for is stored; a value of ``refusals.Stored``."""
+SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
 JSON_PATCH: Final = "application/json-patch+json"
-COMMON_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+_COMMON: Final[Headers] = [(b"x-content-type-options", b"nosniff")]
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_NO_CACHE: Final = (b"cache-control", b"no-cache")
+_JSON_TYPE: Final = (b"content-type", JSON.encode("ascii"))
 
 _XID_ALPHABET: Final = "0123456789abcdefghijklmnopqrstuv"
 _CORRELATION: Final = re.compile(r"[!-~]{1,256}")
@@ -44,32 +50,50 @@ class UnsupportedType(Refusal):
     """Not the content type that the operation takes."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    text = "Content-Type: must be {expected}"
+    text = "Content-Type: must be {expected}; the body is {what}"
 
-    def __init__(self, expected: str) -> None:
-        super().__init__(expected)
+    def __init__(self, expected: str, what: str) -> None:
+        super().__init__(expected, what)
         self.expected = expected
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an operation answers; ``body`` is JSON-able as stored values are, or absent."""
+    """What an operation answers: JSON of one of three kinds, or nothing."""
 
     status: HTTPStatus = HTTPStatus.OK
     body: Any = None
+    """JSON-able as stored values are."""
     etag: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     has_body: bool = True
+    text: bytes | None = None
+    """JSON text that is there already, in place of ``body``."""
+    pieces: AsyncIterator[bytes] | None = None
+    """JSON text in pieces, in place of ``body``, for what is too large to be made in one go.
 
-    def response(self, correlation_id: str) -> Response:
+    Each piece is asked for once the client has taken most of those before it, and should take a millisecond
+    at most. What can be refused is to be refused before: an error in here can only cut the answer short.
+    """
+
+    def answer(self, correlation_id: str) -> Answer:
         """On the wire."""
-        headers = {**COMMON_HEADERS, CORRELATION_ID: correlation_id, **self.headers}
-        if self.etag is not None:
-            headers["ETag"] = self.etag
-            headers["Cache-Control"] = "no-cache"
+        headers = [*_COMMON, (b"correlation-id", correlation_id.encode("ascii"))]
+        headers += [
+            (name.lower().encode("ascii"), value.encode("latin-1")) for name, value in self.headers.items()
+        ]
+        if self.etag is None:
+            headers.append(_NO_STORE)
+        else:
+            headers.append((b"etag", self.etag.encode("latin-1")))
+            headers.append(_NO_CACHE)
         if not self.has_body:
-            return Response(status_code=self.status, headers=headers)
-        return Response(text_of(self.body), status_code=self.status, headers=headers, media_type=JSON)
+            return Answer(self.status, headers)
+        headers.append(_JSON_TYPE)
+        if self.pieces is not None:
+            return Answer(self.status, headers, pieces=self.pieces)
+        return Answer(self.status, headers, text_of(self.body).encode() if self.text is None else self.text)
 
 
 def empty(status: HTTPStatus = HTTPStatus.NO_CONTENT, etag: str | None = None) -> Reply:
@@ -77,20 +101,34 @@ def empty(status: HTTPStatus = HTTPStatus.NO_CONTENT, etag: str | None = None) -
     return Reply(status, etag=etag, has_body=False)
 
 
-def refusal(error: Refusal) -> Reply:
-    """The error body of Kaa's services: ``{"message": …}``."""
+def refusal(error: Refusal, method: str) -> Reply:
+    """The error body of Kaa's services: ``{"message": …}``, and what else a client can act on.
+
+    ``method``: of the request; those that change something are told what became of the change.
+    """
     headers = {}
+    if method not in SAFE and isinstance(error, InternalError):
+        headers[STORED] = Stored.UNKNOWN.value
+    if method not in SAFE and isinstance(error, Unavailable):
+        headers[STORED] = error.stored.value
     if error.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if error.status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
+    if isinstance(error, NotAllowed):
+        headers["Allow"] = error.allowed
     return Reply(error.status, {"message": error.message()}, headers=headers)
+
+
+def error_headers() -> Headers:
+    """Of answers that the server gives before any operation is known."""
+    return [*_COMMON, _NO_STORE, (b"correlation-id", new_correlation_id().encode("ascii"))]
 
 
 def correlation_id_of(request: Request) -> str:
     """The request's own, or a new one."""
-    given = request.headers.get(CORRELATION_ID, "")
-    return given if _CORRELATION.fullmatch(given) else new_correlation_id()
+    given = request.header(b"correlation-id")
+    return given if given is not None and _CORRELATION.fullmatch(given) else new_correlation_id()
 
 
 def new_correlation_id() -> str:
@@ -101,45 +139,21 @@ def new_correlation_id() -> str:
 
 def preconditions_of(request: Request, key: str | None = None) -> Preconditions:
     """The conditional headers; several of one name count as one list."""
-    return Preconditions(_joined(request, "if-match"), _joined(request, "if-none-match"), key)
+    return Preconditions(request.header(b"if-match"), request.header(b"if-none-match"), key)
 
 
-def _joined(request: Request, name: str) -> str | None:
-    values = request.headers.getlist(name)
-    return ", ".join(values) if values else None
-
-
-def check_target(request: Request) -> None:
-    """Raises ``Invalid`` for percent-encoded bytes that are no UTF-8.
-
-    They were decoded with replacement characters: different keys would become the same.
-    """
-    for part, raw in (("path", request.scope["raw_path"]), ("query", request.scope["query_string"])):
-        try:
-            unquote_to_bytes(raw).decode()
-        except UnicodeDecodeError:
-            raise Invalid(part, "its percent-encoded bytes are not UTF-8") from None
-
-
-async def json_body(request: Request, media_type: str, limit: int, share: Share) -> Any:
-    """The body as JSON. Raises ``UnsupportedType``, ``BodyTooLarge``, ``Invalid`` or ``Unavailable``."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != media_type:
-        raise UnsupportedType(media_type)
-    return parse_json(await _read(request, limit, share), "body")
-
-
-async def _read(request: Request, limit: int, share: Share) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isascii() and declared.isdigit() and int(declared) > limit:
+async def read_body(request: Request, limit: int, share: Share) -> bytes:
+    """The body. Raises ``BodyTooLarge``, ``Invalid`` or ``Unavailable``."""
+    declared = request.header(b"content-length")
+    if declared is not None and declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(limit)
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            if len(body) + len(chunk) > limit:
+        async for piece in request.pieces():
+            if len(body) + len(piece) > limit:
                 raise BodyTooLarge(limit)
-            share.take(len(chunk))
-            body += chunk
-    except ClientDisconnect:
+            share.take(len(piece))
+            body += piece
+    except Gone:
         raise Invalid("body", "the connection was closed before its end") from None
     return bytes(body)

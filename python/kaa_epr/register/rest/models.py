@@ -72,20 +72,23 @@ class BatchItem(_Body):
 
 
 class BatchBody(_Body):
-    """Row 5: endpoints of one application version."""
+    """Endpoints of one application version; each is a ``BatchItem``, to be validated in its turn."""
 
     app_version: AppVersionBody
-    endpoints: Annotated[list[BatchItem], Field(min_length=1, max_length=1000)]
+    endpoints: Annotated[list[Any], Field(min_length=1, max_length=1000)]
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type[Model], body: Any) -> Model:
-    """``body`` as ``model``. Raises ``Invalid`` naming the first field that is wrong, never its value."""
+def validated(model: type[Model], body: Any, where: str = "") -> Model:
+    """``body`` as ``model``. Raises ``Invalid`` naming the first field that is wrong, never its value.
+
+    ``where``: what the names of fields begin with, such as ``endpoints.7``.
+    """
     try:
         return model.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
+        field = ".".join([*filter(None, [where]), *(str(part) for part in first["loc"])]) or "body"
         raise Invalid(field, _TEXTS.get(first["type"], first["msg"])) from None

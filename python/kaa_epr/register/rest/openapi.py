@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kaa_epr.refusals import Stored
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.rest import models
-from kaa_epr.register.rest.http import JSON
+from kaa_epr.register.rest.http import JSON, SAFE, STORED
 from kaa_epr.register.rest.operations import OPERATIONS, Operation
 from kaa_epr.register.rest.query import Parameter
 from kaa_epr.register.rest.schemas import reference, schemas
@@ -30,6 +31,11 @@ _REASONS: Final = {
 }
 _ETAG: Final = {"description": "The endpoint's version.", "schema": {"type": "string"}}
 _CORRELATION: Final = {"description": "The request's, or a new one.", "schema": {"type": "string"}}
+_STORED: Final = {
+    "description": "Whether the change is stored. `no`: it is not, and will not be; asking again is safe. "
+    "`yes`: it is, for good, and its event follows by itself. `unknown`: perhaps it is, or will be.",
+    "schema": {"type": "string", "enum": [outcome.value for outcome in Stored]},
+}
 _LOCATION: Final = {"description": "Where it is now.", "schema": {"type": "string"}}
 _PATH_PARAMETERS: Final = {
     "endpointId": {
@@ -145,7 +151,11 @@ def _responses(operation: Operation, *, secured: bool) -> dict[str, Any]:
     for status in sorted(refusals):
         responses[str(status)] = {
             "description": _REASONS[status],
-            "headers": {"Correlation-ID": _CORRELATION},
+            "headers": {"Correlation-ID": _CORRELATION, **_outcome(operation, status)},
             "content": {JSON: {"schema": reference("Error")}},
         }
     return responses
+
+
+def _outcome(operation: Operation, status: int) -> dict[str, Any]:
+    return {STORED: _STORED} if status in (500, 503) and operation.method not in SAFE else {}

@@ -39,6 +39,8 @@ class Operation:
     answer: str | None = None
     conditional: bool = False
     """Takes If-Match and If-None-Match, and tells the ETag."""
+    body_text: str = "JSON text"
+    """What the body is, for whoever sent none, or one of another type."""
     refusals: tuple[int, ...] = ()
     """Statuses of its own, beside those that every operation may answer."""
 
@@ -175,6 +177,7 @@ OPERATIONS: Final = (
         metadata.patch_metadata,
         body="JsonPatch",
         media_type=JSON_PATCH,
+        body_text="a JSON Patch",
         answer="Metadata",
         conditional=True,
         refusals=(403, 409),
@@ -197,6 +200,7 @@ OPERATIONS: Final = (
         UPDATE,
         metadata.put_key,
         body="MetadataValue",
+        body_text="the value as JSON text (null for null)",
         answer="StoredValue",
         conditional=True,
         refusals=(403,),

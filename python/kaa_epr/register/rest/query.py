@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.datastructures import QueryParams
-
+from kaa_epr.http.routing import query_values
 from kaa_epr.refusals import Invalid
-from kaa_epr.register.decide.values import parse_json
+from kaa_epr.register.intake.api import JsonLimits
+from kaa_epr.register.intake.json_text import parse_json
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_LIMITS: Final = JsonLimits(max_values=1000)
+"""Few enough for the pure reader, which needs no choice of an engine."""
 UNSUPPORTED: Final = ("filterId", "multiFilter", "regex")
 """Of Kaa's interface and not available here: taking no notice of them would list the wrong endpoints."""
 
@@ -27,9 +29,9 @@ class Parameter:
     required: bool = False
     is_json: bool = False
 
-    def read(self, params: QueryParams) -> Any:
+    def read(self, params: Mapping[str, list[str]]) -> Any:
         """Its value, its default, or None. Raises ``Invalid``."""
-        given = params.getlist(self.name)
+        given = params.get(self.name)
         if not given:
             if self.required:
                 raise Invalid(self.name, "is required")
@@ -55,27 +57,15 @@ class Parameter:
         return text
 
     def _json(self, text: str) -> Any:
-        value = parse_json(text.encode("utf-8", "surrogatepass"), self.name)
-        if not isinstance(value, dict):
+        sent = parse_json(text.encode("utf-8", "surrogatepass"), self.name, _LIMITS)
+        if sent.kind != "object":
             raise Invalid(self.name, "must be a JSON object of keys and the values they must have")
-        if any(isinstance(below, dict | list) for below in value.values()):
+        members = sent.items()
+        if any(value.kind in ("array", "object") for _, value in members):
             raise Invalid(self.name, "values must be strings, numbers, booleans or null")
-        if any(isinstance(below, int) and not -(2**63) <= below < 2**63 for below in value.values()):
-            raise Invalid(self.name, "the integer does not fit into 64 bits")
-        if any(isinstance(text, str) and not is_utf8(text) for text in (*value, *value.values())):
-            raise Invalid(self.name, "holds half a surrogate pair, which UTF-8 cannot")
-        if len(value) > schema_limit(self.schema):
+        if len(members) > schema_limit(self.schema):
             raise Invalid(self.name, f"more than {schema_limit(self.schema)} keys")
-        return value
-
-
-def is_utf8(text: str) -> bool:
-    """Whether ``text`` can be stored: JSON can spell half a surrogate pair, UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return {key: value.python() for key, value in members}
 
 
 def schema_limit(schema: Mapping[str, Any]) -> int:
@@ -84,8 +74,9 @@ def schema_limit(schema: Mapping[str, Any]) -> int:
     return limit
 
 
-def read_all(parameters: tuple[Parameter, ...], params: QueryParams) -> dict[str, Any]:
-    """Every declared parameter by name; those that nobody declared mean nothing."""
+def read_all(parameters: tuple[Parameter, ...], query: bytes) -> dict[str, Any]:
+    """Every declared parameter by name; those that nobody declared mean nothing. Raises ``Invalid``."""
+    params = query_values(query)
     for name in UNSUPPORTED:
         if name in params:
             raise Invalid(name, "filters are not available")

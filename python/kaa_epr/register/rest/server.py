@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from kaa_epr.config.register import RestSettings
-from kaa_epr.http.server import App, HttpServer, Options
+from kaa_epr.http.asgi import App
+from kaa_epr.http.server import HttpServer, Options
+from kaa_epr.register.rest.http import error_headers
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 """A key of the longest kind, percent-encoded, and a token."""
@@ -32,5 +34,6 @@ def create_server(
             cert_file=settings.tls.cert_file,
             key_file=settings.tls.key_file,
             on_refused=on_refused,
+            error_headers=error_headers,
         ),
     )

@@ -80,23 +80,21 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A reason and the place of the value that it is about.
+/// A reason and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What is wrong.
     pub reason: Reason,
-    /// Names and indexes that lead to the value, each behind a dot: `.a.0.b`. Empty for the whole text.
-    pub path: String,
+    /// Names and indexes that lead to a value from the outermost one, each behind a dot: `.a.0.b`. An index that comes
+    /// first in an envelope is in brackets: `[0].value`. None: it is about the text.
+    pub path: Option<String>,
 }
 
 impl Fault {
-    /// A fault of the text as a whole.
+    /// A fault of the text.
     #[must_use]
     pub const fn of_text(reason: Reason) -> Self {
-        Self {
-            reason,
-            path: String::new(),
-        }
+        Self { reason, path: None }
     }
 }
 
@@ -124,6 +122,13 @@ impl Path {
     /// Appends an index.
     pub(crate) fn index(&mut self, index: usize) {
         self.name(itoa::Buffer::new().format(index));
+    }
+
+    /// Begins with the index of something that stands in an array of an envelope.
+    pub(crate) fn of_item(index: usize) -> Self {
+        let text = format!("[{index}]");
+        let characters = text.len();
+        Self { text, characters }
     }
 
     pub(crate) fn into_text(self) -> String {

@@ -5,17 +5,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
-from kaa_epr.refusals import FieldRefusal, Refusal
+from kaa_epr.refusals import FieldRefusal, Invalid, Refusal
 from kaa_epr.register.batches.records import NewEndpoint
 from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.intake.api import Value
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.handlers.endpoints import new_token
 from kaa_epr.register.rest.http import Reply
-from kaa_epr.register.rest.models import BatchBody, validated
+from kaa_epr.register.rest.models import BatchBody, BatchItem, validated
 from kaa_epr.slices import Slice
+
+_MAX_FIELD: Final = 4096
+"""Bytes of a field that all endpoints have in common, as BSON."""
 
 
 class Task(Refusal):
@@ -27,12 +31,15 @@ class Task(Refusal):
 
 async def register_batch(backend: Backend, call: Call) -> Reply:
     """``POST /endpoints/batch``."""
-    body = validated(BatchBody, call.body)
+    sent = await backend.reading.value(call.content, "body", prefix="", envelope=4, is_batch=True)
+    body = validated(BatchBody, _without_items(sent))
     items = []
     work = Slice()
-    for index, item in enumerate(body.endpoints):
+    for index, item_sent in enumerate(body.endpoints):
         await work.give_way()
-        _check_item(backend.rules, f"endpoints.{index}", item.metadata)
+        where = f"endpoints.{index}"
+        item = validated(BatchItem, item_sent.python(), where)
+        _check_item(backend.rules, where, item.metadata)
         endpoint_id = item.endpoint_id or str(uuid.uuid4())
         items.append(NewEndpoint(endpoint_id, item.endpoint_token or new_token(), item.metadata))
     version = body.app_version.name
@@ -40,6 +47,21 @@ async def register_batch(backend: Backend, call: Call) -> Reply:
     task_id = await backend.tasks.accept(application, version, items, call.correlation_id)
     place = backend.place(call, f"endpoints/batch/status?appName={quote(application)}&taskId={task_id}")
     return Reply(HTTPStatus.ACCEPTED, {"taskId": task_id}, headers={"Location": place})
+
+
+def _without_items(sent: Value) -> Any:
+    """The batch as Python objects, but for its endpoints, of which there may be much."""
+    if sent.kind != "object":
+        raise Invalid("body", "must be a JSON object")
+    fields: dict[str, Any] = {}
+    for name, field in sent.items():
+        if name == "endpoints" and field.kind == "array":
+            fields[name] = list(field.elements())
+        elif field.size > _MAX_FIELD:
+            raise Invalid(name, "is too long")
+        else:
+            fields[name] = field.python()
+    return fields
 
 
 def _check_item(rules: Rules, where: str, metadata: Mapping[str, Any]) -> None:

@@ -27,7 +27,8 @@ def new_token() -> str:
 
 async def register(backend: Backend, call: Call) -> Reply:
     """``POST /endpoints``."""
-    body = validated(RegisterBody, call.body)
+    sent = await backend.reading.value(call.content, "body", prefix="", envelope=2)
+    body = validated(RegisterBody, sent.python())
     backend.rules.check_metadata(body.metadata)
     endpoint_id = body.endpoint_id or str(uuid.uuid4())
     token = body.endpoint_token or new_token()
@@ -59,7 +60,8 @@ async def get_app_version(backend: Backend, call: Call) -> Reply:
 
 async def put_app_version(backend: Backend, call: Call) -> Reply:
     """``PUT …/app-version``."""
-    version = validated(AppVersionBody, call.body).name
+    sent = await backend.reading.value(call.content, "body", prefix="")
+    version = validated(AppVersionBody, sent.python()).name
     command = SetAppVersion(backend.endpoints.applications.of_version(version), version)
     state = (await backend.change(call, command)).state
     return Reply(body=shown_app_version(state), etag=state.etag)

@@ -19,16 +19,19 @@ async def get_metadata(backend: Backend, call: Call) -> Reply:
 
 async def put_metadata(backend: Backend, call: Call) -> Reply:
     """``PUT …/metadata``."""
-    if not isinstance(call.body, dict):
+    body = await backend.reading.value(call.content, "body", prefix="metadata", envelope=1)
+    if body.kind != "object":
         raise Invalid("body", "must be a JSON object")
-    backend.rules.check_metadata(call.body)
-    state = (await backend.change(call, ReplaceMetadata(call.body))).state
+    metadata = body.python()
+    backend.rules.check_metadata(metadata)
+    state = (await backend.change(call, ReplaceMetadata(metadata))).state
     return Reply(body=dict(state.metadata), etag=state.etag)
 
 
 async def patch_metadata(backend: Backend, call: Call) -> Reply:
     """``PATCH …/metadata``."""
-    operations = parse(call.body)
+    patch = await backend.reading.value(call.content, "body", prefix="patch", envelope=2)
+    operations = parse(patch.python())
     for index, operation in enumerate(operations):
         backend.rules.check_value(f"patch[{index}].value", operation.value)
     state = (await backend.change(call, PatchMetadata(operations))).state
@@ -47,8 +50,9 @@ async def get_key(backend: Backend, call: Call) -> Reply:
 async def put_key(backend: Backend, call: Call) -> Reply:
     """``PUT …/metadata/{metadataKey}``."""
     key = call.metadata_key
-    backend.rules.check_metadata({key: call.body})
-    state = (await backend.change(call, PutKeys({key: call.body}), key)).state
+    value = (await backend.reading.value(call.content, "body", prefix=f"metadata.{key}")).python()
+    backend.rules.check_metadata({key: value})
+    state = (await backend.change(call, PutKeys({key: value}), key)).state
     return Reply(body=state.metadata[key], etag=state.etag)
 
 

@@ -45,13 +45,15 @@ impl Parser<'_> {
                     .map_or(self.names.len(), |inner| inner.names);
                 let name = self.names[frame.names..end].last();
                 path.name(name.map_or("", |name| name.text(&self.out)));
+            } else if level == 0 && self.limits.envelope > 0 {
+                path = Path::of_item(frame.count.saturating_sub(1));
             } else {
                 path.index(frame.count.saturating_sub(1));
             }
         }
         Fault {
             reason,
-            path: path.into_text(),
+            path: Some(path.into_text()),
         }
     }
 }

@@ -1,0 +1,69 @@
+"""A request as applications here see it, whichever ASGI server it came through, and how they answer it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from kaa_epr.http.asgi import Headers, Receive, Scope, Send
+
+
+class Request:
+    """Method, path, headers, and a body that is read once."""
+
+    __slots__ = ("_receive", "headers", "method", "path", "query", "scheme")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.scheme: str = scope["scheme"]
+        self.path: bytes = scope["raw_path"]
+        """As it was sent, percent-encoded."""
+        self.query: bytes = scope["query_string"]
+        self.headers: Headers = scope["headers"]
+        self._receive = receive
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value; several of one name are one list (RFC 9110, 5.3)."""
+        values = [value for key, value in self.headers if key == name]
+        return b", ".join(values).decode("latin-1") if values else None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body. Raises ``Gone`` when the client leaves before its end, and what the server refuses."""
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            more = message.get("more_body", False)
+            if body := message.get("body"):
+                yield body
+
+
+class Gone(Exception):
+    """The client has left before the end of its request; nobody is there to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer: a body as a whole, or in pieces that are made while it is sent."""
+
+    status: HTTPStatus
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+    pieces: AsyncIterator[bytes] | None = None
+    """What is to be sent in place of ``body``. Each piece is asked for once there is room for it."""
+
+    async def send(self, send: Send) -> None:
+        """On its way. Raises ``ClientGone`` when nobody is there any more; then the pieces are closed."""
+        await send({"type": "http.response.start", "status": self.status.value, "headers": self.headers})
+        if self.pieces is None:
+            await send({"type": "http.response.body", "body": self.body})
+            return
+        try:
+            async for piece in self.pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            if isinstance(self.pieces, AsyncGenerator):
+                await self.pieces.aclose()
+        await send({"type": "http.response.body"})

@@ -1,0 +1,51 @@
+"""JSON of requests, read within the settings' limits."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from kaa_epr.config.register import RegisterSettings
+from kaa_epr.engine import EngineName
+from kaa_epr.register.intake.api import Intake, JsonLimits, Value
+from kaa_epr.register.intake.engines import select_intake
+
+LONG_TEXT: Final = 1024 * 1024
+"""Bytes that are read in less than 10 ms whatever they hold; longer texts are read in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One intake and its limits."""
+
+    intake: Intake
+    limits: JsonLimits
+    batch_limits: JsonLimits
+    """Of batch registrations."""
+
+    async def value(
+        self,
+        text: bytes,
+        field: str,
+        *,
+        prefix: str | None = None,
+        envelope: int = 0,
+        is_batch: bool = False,
+    ) -> Value:
+        """See ``Intake.parse_json``. A long text does not hold up others."""
+        limits = self.batch_limits if is_batch else self.limits
+        read = partial(self.intake.parse_json, text, field, limits, prefix=prefix, envelope=envelope)
+        return read() if len(text) <= LONG_TEXT else await asyncio.to_thread(read)
+
+
+def reading_of(settings: RegisterSettings, engine: EngineName) -> Reading:
+    """The intake that the settings ask for, and its limits."""
+    times = math.ceil(settings.rest.max_batch_bytes / settings.rest.max_body_bytes)
+    return Reading(
+        select_intake(engine),
+        JsonLimits(settings.max_depth, settings.max_values),
+        JsonLimits(settings.max_depth, settings.max_values * times),
+    )
