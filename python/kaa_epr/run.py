@@ -13,7 +13,8 @@ import uvloop
 
 from kaa_epr import log
 from kaa_epr.config.settings import Settings
-from kaa_epr.nats.link import RELOAD_SECONDS
+from kaa_epr.ending import Ending
+from kaa_epr.nats.options import unless
 from kaa_epr.service import ReadyInfo, Service
 
 _log = log.get_logger(__name__)
@@ -46,18 +47,18 @@ def run(
     on_ready: OnReady | None = None,
     reload: Reload | None = None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT, then drains; the exit code, 0 after a clean stop.
+    """Serves until SIGTERM or SIGINT, then drains; the exit code.
 
-    ``reload`` reads the settings again on SIGHUP: certificates, credentials and the log level take effect.
-    Raises KaaEprError for what cannot be started.
+    0: all that was taken is done. 1: something was given up when ``service.drain_timeout`` was over, or a
+    part could not be stopped in order. ``reload`` reads the settings again on SIGHUP. Raises KaaEprError for
+    what cannot be started.
     """
     process = _Process(settings, ready_file, on_ready, reload)
     if settings.workers > 1:
         from kaa_epr.workers import run_workers
 
         return run_workers(settings, process.ready, process.settings)
-    run_worker(settings, process)
-    return 0
+    return run_worker(settings, process)
 
 
 class _Process:
@@ -84,14 +85,14 @@ class _Process:
         """Signals are all there is."""
 
 
-def run_worker(settings: Settings, surroundings: Surroundings, worker: int = 0) -> None:
-    """One worker in this process, until it is told to stop and has drained."""
+def run_worker(settings: Settings, surroundings: Surroundings, worker: int = 0) -> int:
+    """One worker in this process, until it is told to stop and has drained; its exit code, as ``run``'s."""
     log.configure(settings.log.level, settings.log.format, worker=worker)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, surroundings, worker))
+        return runner.run(_serve(settings, surroundings, worker))
 
 
-async def _serve(settings: Settings, surroundings: Surroundings, worker: int) -> None:
+async def _serve(settings: Settings, surroundings: Surroundings, worker: int) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     service = Service(settings, worker=worker)
@@ -100,22 +101,26 @@ async def _serve(settings: Settings, surroundings: Surroundings, worker: int) ->
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hangup.request)
     surroundings.attach(stop.set, hangup.request)
-    await service.start()
     try:
-        ready = loop.create_task(service.wait_ready())
-        stopped = loop.create_task(stop.wait())
-        await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            # What start-up made stays: no full collection need walk it, for tens of milliseconds each time.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
-            surroundings.ready(ready.result())
-        ready.cancel()
-        await stopped
+        await unless(stop, _start(service, surroundings))
+        await stop.wait()
     finally:
-        await hangup.stop()
-        await service.drain()
+        ending = Ending(settings.service.drain_timeout)
+        # One that is under way first ends, since half of a reload loses requests; but not at any price.
+        await ending.step("reload", hangup.stop(ending.patience / 2))
+        clean = await service.drain(ending)
+    return 0 if clean else 1
+
+
+async def _start(service: Service, surroundings: Surroundings) -> None:
+    """Until it serves; given up when it is to stop before."""
+    await service.start()
+    info = await service.wait_ready()
+    # What start-up made stays: no full collection need walk it, for tens of milliseconds each time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    surroundings.ready(info)
 
 
 class Hangup:
@@ -149,9 +154,9 @@ class Hangup:
         except Exception as error:  # noqa: BLE001 the outermost boundary: the service goes on whatever it was
             _log.error("reload refused, going on as before", error=str(error), kind=type(error).__name__)
 
-    async def stop(self) -> None:
-        """No reload any more; one that is under way first ends, since half of one loses requests."""
+    async def stop(self, seconds: float) -> None:
+        """No reload any more; one that is under way has ``seconds`` for its end."""
         self._again = False
         if self._task is not None:
-            await asyncio.wait({self._task}, timeout=RELOAD_SECONDS)
+            await asyncio.wait({self._task}, timeout=seconds)
             self._task.cancel()

@@ -22,7 +22,6 @@ from kaa_epr import log
 from kaa_epr.backoff import jittered
 from kaa_epr.config.settings import Settings
 from kaa_epr.errors import KaaEprError
-from kaa_epr.nats.link import RELOAD_SECONDS
 from kaa_epr.nats.options import wait_or
 from kaa_epr.run import run_worker
 from kaa_epr.service import ReadyInfo
@@ -34,8 +33,9 @@ RESTART_WAIT_MAX: Final = 10.0
 """Seconds before a crashed worker is started again: doubling, with jitter."""
 STEADY_SECONDS: Final = 30.0
 """A worker that lived so long begins at the shortest wait again."""
-STOP_MARGIN: Final = RELOAD_SECONDS + 10.0
-"""Seconds beyond ``service.drain_timeout`` after which a worker that has not ended is killed."""
+STOP_MARGIN: Final = 10.0
+"""Seconds beyond ``service.drain_timeout`` after which a worker that has not ended is killed: it closes its
+connections in less, and what the driver of MongoDB is left with ends by its own time limits."""
 
 _CONTEXT: Final = multiprocessing.get_context("spawn")
 
@@ -183,10 +183,11 @@ class _Worker:
 def _work(settings: Settings, number: int, pipe: Connection) -> None:
     """The worker's process."""
     try:
-        run_worker(settings, _Child(settings, pipe), number)
+        code = run_worker(settings, _Child(settings, pipe), number)
     except KaaEprError as error:
         _log.error("worker cannot run", error=str(error))
-        sys.exit(1)
+        code = 1
+    sys.exit(code)
 
 
 class _Child:

@@ -32,7 +32,7 @@ from kaa_epr.nats.outlet import SessionOutlet
 from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.publishing import NatsUnreachable
 from kaa_epr.nats.writer import WriterNumbers
-from kaa_epr.register.commit.batch import Parts
+from kaa_epr.register.commit.batch import Parts, no_events
 from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.importing import EventfulImport, ImportStalled
 from tests.flows.register_support import Listener, register_settings, serving
@@ -280,7 +280,7 @@ async def test_without_nats_nothing_is_changed(
 async def test_a_batch_that_cannot_be_written_ends_the_import_at_its_line(settings: Settings) -> None:
     """The connection is lost, so there are no rules for its payloads, and does not come back."""
     store, outlet = open_store(settings.mongo, settings.store), SessionOutlet()
-    pipeline = Pipeline(Parts(store, Publisher("i", outlet, WriterNumbers("i")), lambda: None, "r"))
+    pipeline = Pipeline(Parts(store, Publisher("i", outlet, WriterNumbers("i")), no_events, "r"))
     with pytest.raises(ImportStalled, match=r"line 7: NATS is not connected"):
         await EventfulImport(pipeline, "c", 0).write(Batch(good={"e": GoodLine(7, Endpoint("e"))}))
     await store.close()

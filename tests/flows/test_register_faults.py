@@ -143,8 +143,9 @@ async def test_foreign_collections_are_refused_and_not_changed(
     collection.create_index([("application", 1), ("endpoint_token", 1)], name="theirs")
     before = list(collection.list_indexes())
     service = Service(settings)
+    await service.start()
     with pytest.raises(IndexConflict, match="theirs"):
-        await service.start()
+        await service.wait_ready()
     await service.drain()
     assert list(collection.list_indexes()) == before
     mapped = register_settings(

@@ -14,6 +14,7 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
 from kaa_epr.embedded import MongoServer, NatsServer, start_nats
+from kaa_epr.ending import Ending
 from kaa_epr.messages import subjects
 from kaa_epr.service import Service
 from tests.nats.harness import Store, ask, connected, count, serving, settings_of
@@ -202,8 +203,9 @@ async def test_a_stop_does_not_wait_for_a_half_open_connection(
         service.drain = _nothing  # type: ignore[method-assign]
 
 
-async def _nothing() -> None:
+async def _nothing(ending: Ending | None = None) -> bool:
     """It has drained."""
+    return ending is None
 
 
 # --- held answers

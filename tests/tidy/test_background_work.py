@@ -19,7 +19,7 @@ MAY_BEGIN: Final[dict[str, tuple[int, str]]] = {
     "nats/options.py": (2, "a wait for one of two, whose errors are raised"),
     "register/commit/pipeline.py": (1, "one batch, with a boundary that answers whatever happens"),
     "register/epmmp/service.py": (1, "one request, with a boundary that answers whatever happens"),
-    "run.py": (3, "waits for the first of start and stop; a reload, with a boundary of its own"),
+    "run.py": (1, "a reload, with a boundary of its own"),
     "workers.py": (1, "the lives of the workers, which end the parent when they end"),
 }
 """File to how many tasks it begins by itself, and why they need nobody who looks after them."""

@@ -6,16 +6,20 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from kaa_epr.config.settings import Settings
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.mongo.transfer import WriteBatch
+from kaa_epr.nats.outlet import SessionOutlet
 from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.publishing import publishing
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
-from kaa_epr.register.commit.batch import Parts
+from kaa_epr.refusals import Unavailable
+from kaa_epr.register.commit.batch import Parts, no_events
 from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.importing import EventfulImport
 from kaa_epr.register.outbox.sweeper import Sweeper
 from kaa_epr.register.register import HEADER_ROOM, limits_of, rules_of
@@ -23,6 +27,11 @@ from kaa_epr.register.register import HEADER_ROOM, limits_of, rules_of
 _CONNECT_SECONDS: Final = 10.0
 _STALL_SECONDS: Final = 60.0
 """How long a batch is tried while store or NATS are away."""
+
+
+def _rules(outlet: SessionOutlet, limits: Rules) -> Rules | Unavailable:
+    most = outlet.max_payload
+    return no_events() if most is None else limits.within(most - HEADER_ROOM)
 
 
 @asynccontextmanager
@@ -39,7 +48,7 @@ async def eventful(settings: Settings, store: RegisterStore) -> AsyncIterator[Wr
         parts = Parts(
             store,
             Publisher(instance, outlet, numbers),
-            lambda: None if (most := outlet.max_payload) is None else limits.within(most - HEADER_ROOM),
+            partial(_rules, outlet, limits),
             name,
             replace(limits_of(settings.register_), patience=_STALL_SECONDS),
         )

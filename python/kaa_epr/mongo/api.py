@@ -146,5 +146,8 @@ class Store(Protocol):
     async def indexes(self, time_limit: float) -> dict[str, dict[str, Any]]:
         """The collection's indexes by name, as the driver describes them; empty without a collection."""
 
-    async def create_indexes(self, specs: Sequence[IndexSpec], time_limit: float) -> None:
-        """Makes all of these, or none; the server reads the collection once for all."""
+    async def build_indexes(self, specs: Sequence[IndexSpec]) -> None:
+        """Returns once all of these are there, however long the server builds.
+
+        Cancelled, it ends at once, and the server goes on. Raises ``IndexesRefused``, or as ``load`` does.
+        """

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pymongo import IndexModel
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 from pymongo.read_concern import ReadConcern
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.mongo.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome, WriteUnconfirmed
+from kaa_epr.mongo.building import build
 from kaa_epr.mongo.change_stream import ChangeStreams
 from kaa_epr.mongo.endpoints import EndpointQueries
 from kaa_epr.mongo.errors import ForeignCollection
@@ -164,24 +164,9 @@ class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
         """The collection's indexes by name."""
         return dict(await self._limited(self._collection.index_information, "list indexes", time_limit))
 
-    async def create_indexes(self, specs: Sequence[IndexSpec], time_limit: float) -> None:
-        """Makes all of these, or none; the server reads the collection once for all."""
-        models = [_model(spec) for spec in specs]
-        names = ", ".join(spec.name for spec in specs)
-
-        async def create() -> None:
-            await self._collection.create_indexes(models)
-
-        await self._limited(create, f"create indexes {names}", time_limit)
-
-
-def _model(spec: IndexSpec) -> IndexModel:
-    options: dict[str, Any] = {"name": spec.name}
-    if spec.unique:
-        options["unique"] = True
-    if spec.partial is not None:
-        options["partialFilterExpression"] = dict(spec.partial)
-    return IndexModel([(field, 1) for field in spec.fields], **options)
+    async def build_indexes(self, specs: Sequence[IndexSpec]) -> None:
+        """Until all of these are there; the server reads the collection once for all."""
+        await build(self._newest.settings, self._store, specs)
 
 
 def _mapped_only(f: MongoFields) -> dict[str, int]:

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import pymongo
@@ -28,7 +29,7 @@ from kaa_epr.mongo.errors import (
     StoreUnavailable,
     from_driver,
 )
-from kaa_epr.mongo.handle import MAJORITY, Handle, current, ingredients, make_handle
+from kaa_epr.mongo.handle import MAJORITY, Handle, current, digests, make_handle
 from kaa_epr.mongo.options import client_options
 from kaa_epr.mongo.primary import PrimaryWatch
 from kaa_epr.mongo.reply import FirstBatch, first_batch
@@ -66,13 +67,8 @@ class BoundedClient(ABC):
 
     def _make_handle(self, mongo: MongoSettings) -> Handle:
         options = client_options(mongo, self._store) | {"event_listeners": [self._watch, SentWatch()]}
-        try:
-            # Of an option in the URI that it does not take, the driver only warns.
-            with warnings.catch_warnings(action="error", category=UserWarning):
-                return make_handle(mongo, lambda: self._open(mongo.uri.get_secret_value(), options))
-        except (PyMongoError, ValueError, TypeError, OSError, UserWarning) as error:
-            # from None: the driver's text may quote parts of the connection string.
-            raise StoreSettingsRefused(_without_secrets(error)) from None
+        with refusing_settings():
+            return make_handle(mongo, lambda: self._open(mongo.uri.get_secret_value(), options))
 
     @property
     def _handle(self) -> Handle:
@@ -116,11 +112,9 @@ class BoundedClient(ABC):
         None where neither the settings nor the files that they name differ. Raises StoreError: then all
         stays as it is.
         """
-        try:
-            if ingredients(mongo) == self._newest.made_of:
+        with refusing_settings():
+            if mongo == self._newest.settings and digests(mongo) == self._newest.digests:
                 return None
-        except OSError as error:
-            raise StoreSettingsRefused(_without_secrets(error)) from None
         made = self._make_handle(mongo)
         try:
             await self._prove(made, time_limit)
@@ -220,6 +214,18 @@ class BoundedClient(ABC):
             if error.timeout:
                 raise
             return (await self._ask(find)).documents
+
+
+@contextmanager
+def refusing_settings() -> Iterator[None]:
+    """Raises ``StoreSettingsRefused`` for whatever the driver has against settings."""
+    try:
+        # Of an option in the URI that it does not take, the driver only warns.
+        with warnings.catch_warnings(action="error", category=UserWarning):
+            yield
+    except (PyMongoError, ValueError, TypeError, OSError, UserWarning) as error:
+        # from None: the driver's text may quote parts of the connection string.
+        raise StoreSettingsRefused(_without_secrets(error)) from None
 
 
 def _hosts(uri: str) -> str:

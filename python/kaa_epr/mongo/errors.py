@@ -101,6 +101,19 @@ class ForeignCollection(StoreError):
         )
 
 
+class IndexesRefused(StoreError):
+    """The server does not make an index: duplicates in the way of a unique one, or no right to make any."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(name, code)
+        self.name = name
+        self.code = code
+
+    def message(self) -> str:
+        """Why, in the server's name for it; its own text may quote stored values."""
+        return f"MongoDB refuses to make indexes: {self.name} (code {self.code})"
+
+
 class ChangeStreamLost(StoreError):
     """A change stream cannot go on where it was; changes may have been missed."""
 

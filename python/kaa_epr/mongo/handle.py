@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from kaa_epr.config.mongo import MongoSettings
 _T = TypeVar("_T")
 
 MAJORITY: Final = "majority"
+Digests = tuple[bytes | None, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -33,8 +34,9 @@ class Handle:
     client: Any
     database: Any
     collection: Any
-    made_of: Mapping[str, object]
-    """What decides whether another client would be another one; see ``ingredients``."""
+    settings: MongoSettings
+    digests: Digests
+    """Of the files that the settings name; with these they decide whether another client would differ."""
     operations: set[asyncio.Task[Any]] = field(default_factory=set)
     """Those under way on it."""
 
@@ -66,7 +68,7 @@ def current() -> Handle | None:
 
 def make_handle(mongo: MongoSettings, opened: Callable[[], Any]) -> Handle:
     """A handle on what ``opened`` makes. Raises what that raises, or OSError for unreadable files."""
-    made_of = ingredients(mongo)
+    files = digests(mongo)
     client = opened()
     database = client.get_database(
         mongo.database,
@@ -74,11 +76,10 @@ def make_handle(mongo: MongoSettings, opened: Callable[[], Any]) -> Handle:
         read_concern=ReadConcern(MAJORITY),
         write_concern=WriteConcern(MAJORITY),
     )
-    return Handle(client, database, database.get_collection(mongo.collection), made_of)
+    return Handle(client, database, database.get_collection(mongo.collection), mongo, files)
 
 
-def ingredients(mongo: MongoSettings) -> dict[str, object]:
-    """The settings that a client is made of, and what the files hold that they name. Raises OSError."""
+def digests(mongo: MongoSettings) -> Digests:
+    """Of the files that the settings name. Raises OSError."""
     files = (mongo.tls.ca_file, mongo.tls.cert_key_file)
-    digests = [None if file is None else hashlib.sha256(Path(file).read_bytes()).digest() for file in files]
-    return {"settings": mongo, "files": digests}
+    return tuple(None if file is None else hashlib.sha256(Path(file).read_bytes()).digest() for file in files)

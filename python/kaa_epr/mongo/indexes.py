@@ -7,10 +7,10 @@ leave a collection that is another service's as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kaa_epr.mongo.api import IndexSpec, Store
-from kaa_epr.mongo.errors import StoreError
+from kaa_epr.mongo.errors import IndexesRefused, StoreError
 
 INDEXES: Final = (
     IndexSpec(
@@ -44,9 +44,8 @@ INDEXES: Final = (
     ),
 )
 
-CREATE_SECONDS: Final = 600.0
-"""Longest time for all that are missing: building them over millions of documents takes minutes."""
-_LIST_SECONDS: Final = 10.0
+_LIST_SECONDS: Final = 5.0
+_UNAUTHORIZED: Final = 13
 _KIND: Final = ("key", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds", "collation")
 """What makes two indexes different, of what the server tells about one."""
 
@@ -72,18 +71,44 @@ class IndexConflict(StoreError):
         )
 
 
-async def ensure_indexes(store: Store) -> list[str]:
-    """Makes the indexes that are missing; returns their names.
+class Found(NamedTuple):
+    """What there is of the indexes."""
 
-    All are compared before the first is made. Raises ``ForeignCollection`` where the documents are another
-    service's, ``IndexConflict``, or what the store raises.
+    missing: tuple[IndexSpec, ...]
+    ours: tuple[IndexSpec, ...]
+    """There under our names; perhaps they are still being built."""
+
+
+async def look_for_indexes(store: Store) -> Found:
+    """Compares all; makes none.
+
+    Raises ``ForeignCollection`` where the documents are another service's, ``IndexConflict``, or what the
+    store raises.
     """
     store.require_own_documents()
     present = await store.indexes(_LIST_SECONDS)
-    missing = [spec for spec in INDEXES if not _is_present(spec, present, store.namespace)]
-    if missing:
-        await store.create_indexes(missing, CREATE_SECONDS)
-    return [spec.name for spec in missing]
+    there = [(spec, _present_as(spec, present, store.namespace)) for spec in INDEXES]
+    return Found(
+        tuple(spec for spec, name in there if name is None),
+        tuple(spec for spec, name in there if name == spec.name),
+    )
+
+
+async def build_indexes(store: Store, found: Found) -> None:
+    """Until those that are missing, or being built, are there; however long it takes, see ``building``."""
+    try:
+        await store.build_indexes([*found.missing, *found.ours])
+    except IndexesRefused as error:
+        # Who may not make indexes may use those that somebody else made.
+        if found.missing or error.code != _UNAUTHORIZED:
+            raise
+
+
+async def ensure_indexes(store: Store) -> list[str]:
+    """Both; returns the names of those that were missing."""
+    found = await look_for_indexes(store)
+    await build_indexes(store, found)
+    return [spec.name for spec in found.missing]
 
 
 async def has_id_index(store: Store) -> bool:
@@ -94,16 +119,17 @@ async def has_id_index(store: Store) -> bool:
     return any(_fields(index)[:1] == [(store.fields.id, 1)] for index in present.values())
 
 
-def _is_present(spec: IndexSpec, present: Mapping[str, Mapping[str, Any]], namespace: str) -> bool:
+def _present_as(spec: IndexSpec, present: Mapping[str, Mapping[str, Any]], namespace: str) -> str | None:
+    """The name of the index that will do; None where there is none."""
     wanted = _as_described(spec)
     for name, index in present.items():
         there = _described(index)
         if there == wanted:
-            return True
+            return name
         # The server refuses a second index of that name, and one that differs in its options only.
         if name == spec.name or (there["key"] == wanted["key"] and "partialFilterExpression" not in there):
             raise IndexConflict(namespace, spec.name, f"{name}: {there}", str(wanted), spec.reason)
-    return False
+    return None
 
 
 def _as_described(spec: IndexSpec) -> dict[str, Any]:

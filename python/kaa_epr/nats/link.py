@@ -15,6 +15,7 @@ from nats import errors as nats_errors
 
 from kaa_epr.backoff import jittered
 from kaa_epr.config.nats import NatsSettings
+from kaa_epr.ending import Ending
 from kaa_epr.engine.api import Engine
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.metrics import LinkStats
@@ -23,7 +24,7 @@ from kaa_epr.nats.flushing import FLUSH_TIMEOUT
 from kaa_epr.nats.liveness import Liveness
 from kaa_epr.nats.options import unless, wait_or
 from kaa_epr.nats.protocol import Hooks
-from kaa_epr.nats.session import Session
+from kaa_epr.nats.session import CLOSE_TIMEOUT, Session
 from kaa_epr.nats.subscriptions import Subjects
 from kaa_epr.supervised import Supervisor
 
@@ -33,8 +34,8 @@ RELOAD_SECONDS = 10.0
 """How long a reload waits for the new session before its bridge leaves; the link goes on connecting."""
 
 
-CLOSE_SECONDS = 5.0
-"""How long the link has for its own end; a connection that takes nothing any more is dropped within it."""
+_LAST_SECONDS = 0.5
+"""For the last answers to go out, if no time is left at all."""
 
 
 class Tenant(Protocol):
@@ -277,16 +278,17 @@ class Link:
             except (nats_errors.Error, OSError) as error:
                 _log.warning("nats connection lost while draining", error=str(error))
 
-    async def close(self) -> None:
+    async def close(self, ending: Ending) -> None:
         """Flushes what was written, and ends."""
         self._stopping.set()
         session = self._session
         if session is not None and session.client.is_connected:
             try:
-                await self._send_all(session, FLUSH_TIMEOUT)
+                await self._send_all(session, max(ending.left, _LAST_SECONDS))
             except (nats_errors.Error, OSError) as error:
                 _log.warning("nats connection lost while draining", error=str(error))
         if session is not None:
             session.ended.set()
-        await self._work.ended(CLOSE_SECONDS)
+        # A connection that takes nothing any more is dropped within this.
+        await self._work.ended(2 * CLOSE_TIMEOUT)
         await self._work.stop()

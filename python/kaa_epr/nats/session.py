@@ -28,7 +28,7 @@ _log = get_logger(__name__)
 MEND_INTERVAL = 2.0
 """Seconds between attempts at what the server refused or did not confirm."""
 
-CLOSE_TIMEOUT = 2.0
+CLOSE_TIMEOUT = 1.0
 """Seconds nats-py has for closing; a connection that takes nothing any more would keep it for ever."""
 
 

@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from functools import partial
 
 import kaa_epr
-from kaa_epr.backoff import jittered
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.settings import Settings
+from kaa_epr.ending import Ending
 from kaa_epr.http.asgi import App
 from kaa_epr.http.auth import Authenticator
 from kaa_epr.log import get_logger
 from kaa_epr.messages import subjects
 from kaa_epr.metrics import CountedStats
-from kaa_epr.mongo.errors import StoreError, StoreTimeout, StoreUnavailable
-from kaa_epr.mongo.indexes import ensure_indexes
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.nats.bridge import Bridge
 from kaa_epr.nats.outlet import SessionOutlet
@@ -25,7 +23,8 @@ from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.services_api import EndpointStats
 from kaa_epr.nats.session import Session
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
-from kaa_epr.register.commit.batch import Parts, PipelineLimits
+from kaa_epr.refusals import Stored, Unavailable
+from kaa_epr.register.commit.batch import Parts, PipelineLimits, no_events
 from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.endpoints import Endpoints, EpmmpHandlers
@@ -34,6 +33,7 @@ from kaa_epr.register.intake.applications import Applications
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.intake.reading import reading_of
 from kaa_epr.register.outbox.sweeper import Sweeper
+from kaa_epr.register.preparation import Preparation
 from kaa_epr.register.purge import Purge
 from kaa_epr.register.rest.app import Limits, create_app
 from kaa_epr.register.rest.call import Backend
@@ -46,9 +46,8 @@ _log = get_logger(__name__)
 
 HEADER_ROOM = 256
 """Bytes that the headers of an event take at most."""
-_RETRY_STORE = 0.5
-_RETRY_STORE_MAX = 5.0
-_TASKS_SECONDS = 10.0
+READY_SECONDS = 5.0
+"""Indexes of small collections are built in less; with larger ones the service says that it serves before."""
 
 
 class Register:
@@ -112,16 +111,17 @@ class Register:
             on_refused=partial(self.stats.refuse, "connections"),
         )
         self._serving = False
-        self._prepared = False
         self.attached = asyncio.Event()
         """Set when writes are taken for the first time."""
-        self._preparing = supervisor.lasting("indexes", self._keep_preparing)
+        self._preparation = Preparation(store, supervisor)
 
-    def _rules(self) -> Rules | None:
-        """The rules, with the connected server's limit on payloads; None while nothing can be changed."""
+    def _rules(self) -> Rules | Unavailable:
+        """The rules, with the connected server's limit on payloads; a refusal while nothing is changed."""
+        if (problem := self._preparation.problem) is not None:
+            return Unavailable(f"The register is not ready: {problem}", Stored.NO)
         most = self.outlet.max_payload
-        if most is None or not self._prepared:
-            return None
+        if most is None:
+            return no_events()
         if most != self._within[0]:
             self._within = most, self._limits.within(most - HEADER_ROOM)
         return self._within[1]
@@ -129,9 +129,7 @@ class Register:
     @property
     def problem(self) -> str | None:
         """Why nothing can be changed now, for the health report."""
-        if not self._prepared:
-            return "the store's indexes are not verified yet"
-        return None if self.outlet.up else "NATS is not connected"
+        return self._preparation.problem or (None if self.outlet.up else "NATS is not connected")
 
     @property
     def url(self) -> str | None:
@@ -147,15 +145,11 @@ class Register:
         }
 
     async def start(self) -> None:
-        """Makes or verifies what the store needs; goes on in the background while the store is away.
+        """Begins everything. What the store needs is made in the background; writes are refused until then.
 
-        Raises ``ForeignCollection`` or ``IndexConflict``: such a collection is refused, not changed.
+        Raises ``ForeignCollection``, or ``AddressError`` where REST cannot listen.
         """
-        try:
-            await self._prepare()
-        except (StoreUnavailable, StoreTimeout) as error:
-            _log.warning("the register waits for the store", error=str(error))
-            self._preparing.start()
+        self._preparation.start()
         self.sweeper.start()
         self.purge.start()
         self._tasks.start()
@@ -180,26 +174,13 @@ class Register:
             create_document(kaa_epr.__version__, self._limits, secured=secured),
         )
 
-    async def _prepare(self) -> None:
-        made = await ensure_indexes(self._store)
-        await self._store.ensure_tasks(_TASKS_SECONDS)
-        if made:
-            _log.info("made indexes", names=made)
-        self._prepared = True
+    async def ready(self) -> None:
+        """Until writes are taken, or it takes longer: ``problem`` says why.
 
-    async def _keep_preparing(self) -> None:
-        attempt = 0
-        while not self._prepared:
-            attempt += 1
-            await asyncio.sleep(jittered(_RETRY_STORE, _RETRY_STORE_MAX, attempt))
-            try:
-                await self._prepare()
-            except (StoreUnavailable, StoreTimeout) as error:
-                _log.debug("the register still waits for the store", error=str(error))
-                self._preparing.well()
-            except StoreError as error:
-                _log.error("the register cannot use this collection", error=str(error))
-                return
+        Raises ``IndexConflict`` when that was found at the first look; the collection is left alone.
+        """
+        await self.attached.wait()
+        await self._preparation.wait(READY_SECONDS)
 
     @property
     def message_types(self) -> tuple[str, ...]:
@@ -243,17 +224,24 @@ class Register:
         """New connections to REST see the certificate of now. Raises OSError when it cannot be used."""
         self._server.reload()
 
-    async def stop(self, seconds: float) -> None:
-        """Takes no more writes, ends those under way, publishes their events, and says goodbye."""
-        await self._server.stop(seconds)
-        await self._tasks.stop()
-        await self._epmmp.stop(seconds)
-        if not await self.pipeline.drain(seconds):
-            _log.warning("changes were cut short; their events are published by another replica, or later")
-        await self.sweeper.stop()
-        await self.purge.stop()
-        await self._preparing.stop()
-        await self._heartbeats.stop()
+    async def stop(self, ending: Ending) -> None:
+        """Takes no more writes, ends those under way, publishes their events, and says goodbye.
+
+        Shortly before the time is up, what is under way is given up, and answered what became of it.
+        """
+        await ending.step("batch tasks", self._tasks.stop())
+        giving_up = asyncio.get_running_loop().call_later(ending.patience, self.pipeline.give_up)
+        await ending.steps(
+            {"REST server": self._server.stop(ending.left), "19/EPMMP": self._epmmp.stop(ending.left)}
+        )
+        if not await self.pipeline.drain(ending.patience):
+            ending.give_up(
+                "changes; events of those that are stored are published by another replica, or later"
+            )
+        giving_up.cancel()
+        for name, work in (("sweeper", self.sweeper), ("purge", self.purge), ("indexes", self._preparation)):
+            await ending.step(name, work.stop())
+        await ending.step("heartbeats", self._heartbeats.stop())
         self.outlet.detach()
 
 

@@ -118,9 +118,11 @@ class Loader:
         return True
 
     async def stop(self) -> None:
-        """Ends ticking and loading; gets that still wait for a running load are answered 503."""
+        """Ends ticking and loading; gets that still wait for loads are answered 503."""
         self._stopped = True
         self._store.on_primary_changed(_nobody_cares)
+        # Those that wait for a load which did not begin are answered at once, as while the store is down.
+        self._tell_engine(up=False)
         await self._ticks.stop()
         await self._probing.stop()
         await self._loading.stop()

@@ -13,6 +13,7 @@ from typing import Any
 import kaa_epr
 from kaa_epr.config.engine import engine_config
 from kaa_epr.config.settings import Settings
+from kaa_epr.ending import Ending
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, FlushCause
 from kaa_epr.log import get_logger
@@ -104,6 +105,7 @@ class Service:
             metadata=self._srv_metadata,
         )
         self._api: ServicesApi | None = None
+        self._old_clients = self.supervisor.passing("old_clients")
         self._management: ManagementServer | None = None
         self._bugs = self.supervisor.lasting("bugs", self._look_for_bugs)
         add_link_checks(self.health, self.link)
@@ -143,11 +145,11 @@ class Service:
         await self._management.start()
 
     async def wait_ready(self) -> ReadyInfo:
-        """Returns once gets are answered."""
+        """Returns once gets are answered, and writes too if that is soon. Raises ``IndexConflict``."""
         await self.link.ready.wait()
-        if self.register is not None:
-            await self.register.attached.wait()
         self.health.phase = Phase.SERVING
+        if self.register is not None:
+            await self.register.ready()
         info = ReadyInfo(
             pid=os.getpid(),
             nats=self.link.status().server or "",
@@ -232,25 +234,36 @@ class Service:
             _log.error("a get met a bug and was answered 500", correlation_id=correlation_id)
 
     # --- end ------------------------------------------------------------------------------------------------
-    async def drain(self) -> None:
-        """UNSUB, a PING behind it; answer all that came before the PONG and all that waits
-        for loads; write out; close. The management server answers until the end, not ready.
+    async def drain(self, ending: Ending | None = None) -> bool:
+        """Takes no more requests, answers all that came, and closes; whether nothing had to be given up.
+
+        Gets: UNSUB, a PING behind it; what came before the PONG, and what waits for loads, is answered. The
+        management server answers until the end, not ready. Parts that were never started end as well.
         """
+        ending = ending or Ending(self.settings.service.drain_timeout)
         self.health.phase = Phase.DRAINING
         _log.info("draining")
+        works = {"gets": self._end_gets(ending)}
         if self._api is not None:
-            await self._api.stop()
+            works["services API"] = self._api.stop()
         if self.register is not None:
-            await self.register.stop(self.settings.service.drain_timeout)
-        await self.link.stop_requests(self.settings.service.drain_timeout)
-        if not await self.loader.drain(self.settings.service.drain_timeout):
-            _log.warning("drain timed out, waiting gets are answered 503", waiting=self.engine.pending())
-        await self.loader.stop()
-        await self.witness.stop()
-        await self.link.close()
-        await self.store.close()
-        await self._bugs.stop()
-        if self._management is not None:
-            await self._management.stop()
+            works["register"] = self.register.stop(ending)
+        await ending.steps(works)
+        await ending.step("second witness", self.witness.stop())
+        await ending.steps({"NATS connection": self.link.close(ending), "store": self._close_store()})
+        await ending.step("upkeep", self._bugs.stop())
         self._loop_watch.stop()
-        _log.info("stopped")
+        if self._management is not None:
+            await ending.step("management server", self._management.stop())
+        _log.info("stopped", **({"flaws": ending.flaws} if ending.flaws else {}))
+        return not ending.flaws
+
+    async def _end_gets(self, ending: Ending) -> None:
+        await self.link.stop_requests(min(ending.patience, FLUSH_TIMEOUT))
+        if not await self.loader.drain(ending.patience):
+            ending.give_up("gets that wait for loads; they are answered 503", gets=self.engine.pending())
+        await self.loader.stop()
+
+    async def _close_store(self) -> None:
+        await self._old_clients.stop()
+        await self.store.close()

@@ -60,8 +60,8 @@ class Parts:
 
     store: RegisterStore
     publisher: Publisher
-    rules: Callable[[], Rules | None]
-    """Those of the moment; None while NATS takes no events."""
+    rules: Callable[[], Rules | Unavailable]
+    """Those of the moment; a refusal while nothing can be changed."""
     replica_id: str
     limits: PipelineLimits = field(default_factory=PipelineLimits)
     stats: Stats = field(default_factory=Stats)
@@ -169,8 +169,8 @@ class Batch:
     async def _plan(self, documents: Mapping[str, bytes]) -> list[Plan]:
         """What is to be done for each endpoint that can be changed now."""
         rules = self._p.rules()
-        if rules is None:
-            self.refuse(no_events())
+        if isinstance(rules, Unavailable):
+            self.refuse(rules)
             return []
         author = _author(self._p.replica_id)
         plans = []

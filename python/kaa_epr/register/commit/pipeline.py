@@ -22,7 +22,7 @@ from kaa_epr.log import get_logger
 from kaa_epr.mongo.conditional import Claim
 from kaa_epr.refusals import InternalError, Stored, Unavailable
 from kaa_epr.register.commit.answers import look_at, outcome_of
-from kaa_epr.register.commit.batch import Batch, Parts, no_events
+from kaa_epr.register.commit.batch import Batch, Parts
 from kaa_epr.register.decide.planning import Item, OnlyAt, Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions
 from kaa_epr.register.intake.commands import Command
@@ -42,7 +42,6 @@ STRETCH: Final = 4
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
 """Seconds before an endpoint that somebody else is changing is tried again: doubling, half of it random."""
-
 _ENDING: Final = "The service is shutting down"
 
 
@@ -61,7 +60,7 @@ class Pipeline:
         """``SOME``, and more where processors are contended for."""
         self._gathering: asyncio.TimerHandle | None = None
         self._clearing = Clearing(parts, self._cleared, supervisor)
-        self._closing = False
+        self._closing = self._given_up = False
         self._held = False
         self.busy: set[str] = set()
         """Endpoints of the batches under way or not cleared yet; their outboxes are ours to publish."""
@@ -119,7 +118,8 @@ class Pipeline:
         if self._parts.stats.pending >= self._limits.max_pending:
             self._parts.stats.refuse("pending_changes")
             return Unavailable("Too many changes are waiting", Stored.NO)
-        return no_events() if self._parts.rules() is None and not self._held else None
+        rules = self._parts.rules()
+        return rules if isinstance(rules, Unavailable) and not self._held else None
 
     def _accept(self, item: Item) -> None:
         self._parts.stats.pending += 1
@@ -281,11 +281,13 @@ class Pipeline:
             else:
                 await asyncio.sleep(min(left, _LONGEST_PAUSE))
         clean = await self._clearing.drain(deadline - loop.time()) and not (self._tasks or self._waiting)
-        self._give_up()
-        return clean
+        self.give_up()
+        return clean and not self._given_up
 
-    def _give_up(self) -> None:
-        """What there was no time for."""
+    def give_up(self) -> None:
+        """There is no time for what waits and what is under way: each is told what became of it."""
+        self._closing = True
+        self._given_up |= bool(self._waiting or self._tasks)
         for timer in self._timers.values():
             timer.cancel()
         for item in (item for items in self._waiting.values() for item in items):

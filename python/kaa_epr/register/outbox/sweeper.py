@@ -17,6 +17,7 @@ from kaa_epr.mongo import conditional
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.mongo.register_api import Outbox
 from kaa_epr.nats.publisher import PublishFailed
+from kaa_epr.refusals import Unavailable
 from kaa_epr.register.commit.batch import Parts, new_claim
 from kaa_epr.supervised import Supervisor
 
@@ -92,7 +93,7 @@ class Sweeper:
     async def sweep(self) -> int:
         """Publishes one batch of outboxes; how many were found. Raises StoreError or PublishFailed."""
         p = self._parts
-        if p.rules() is None:
+        if isinstance(p.rules(), Unavailable):
             return 0
         limits = p.limits
         found = await p.store.outboxes(p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout)
