@@ -14,7 +14,6 @@ from kaa_epr.ending import Ending
 from kaa_epr.http.asgi import App
 from kaa_epr.http.auth import Authenticator
 from kaa_epr.log import get_logger
-from kaa_epr.messages import subjects
 from kaa_epr.metrics import CountedStats
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.nats.bridge import Bridge
@@ -28,7 +27,8 @@ from kaa_epr.register.commit.batch import Parts, PipelineLimits, no_events
 from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.endpoints import Endpoints, EpmmpHandlers
-from kaa_epr.register.epmmp.service import EpmmpService, Operation
+from kaa_epr.register.epmmp.operations import operations_of
+from kaa_epr.register.epmmp.service import EpmmpService
 from kaa_epr.register.intake.applications import Applications
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.intake.reading import reading_of
@@ -91,7 +91,7 @@ class Register:
             instance,
             settings.queue_group,
             self.outlet,
-            _operations(EpmmpHandlers(self.endpoints, self._reading)),
+            operations_of(EpmmpHandlers(self.endpoints, self._reading)),
             self.budget,
             on_full=partial(self.stats.refuse, "epmmp_requests"),
         )
@@ -270,25 +270,3 @@ def limits_of(settings: RegisterSettings) -> PipelineLimits:
 def task_limits_of(settings: RegisterSettings) -> TaskLimits:
     """The bounds of batch registrations that the settings make."""
     return TaskLimits(settings.max_tasks, settings.max_application_tasks, settings.tombstone_retention)
-
-
-def _operations(handlers: EpmmpHandlers) -> tuple[Operation, ...]:
-    epmmp = "epmmp/0019-endpoint-metadata"
-    return (
-        Operation(
-            subjects.PATCH_REQUEST, f"{epmmp}-patch-request", f"{epmmp}-patch-response", handlers.patch
-        ),
-        Operation(
-            subjects.KEY_UPDATE_REQUEST,
-            f"{epmmp}-key-update-request",
-            f"{epmmp}-key-update-response",
-            handlers.key_update,
-        ),
-        Operation(
-            subjects.KEY_BATCH_UPDATE_REQUEST,
-            f"{epmmp}-key-batch-update-request",
-            f"{epmmp}-key-batch-update-response",
-            handlers.key_batch_update,
-            echoes=(),
-        ),
-    )
