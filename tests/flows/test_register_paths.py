@@ -260,8 +260,8 @@ async def test_a_location_without_a_host_is_a_path(service: Service) -> None:
             415,
             "Content-Type: must be application/json; the body is the value as JSON text (null for null)",
         ),
-        (JSON, b"", 400, "body: is empty; null is written as null"),
-        (JSON, b" \r\n", 400, "body: is empty; null is written as null"),
+        (JSON, b"", 400, "body: is empty; it must be the value as JSON text (null for null)"),
+        (JSON, b" \r\n", 400, "body: is empty; it must be the value as JSON text (null for null)"),
         (JSON, b"null", 200, None),
     ],
 )

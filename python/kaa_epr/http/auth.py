@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 import urllib.request
@@ -73,17 +74,20 @@ class Authenticator:
         self._fetching: asyncio.Task[None] | None = None
         self._repeats = Repeats()
 
-    async def check(self, authorization: str | None, scope: str) -> None:
-        """Raises ``Unauthorized``, ``Forbidden``, or ``Unavailable`` when the keys cannot be had."""
+    async def check(self, authorization: str | None, scope: str) -> str | None:
+        """Who asks; None: anybody, as no token is needed.
+
+        Raises ``Unauthorized``, ``Forbidden``, or ``Unavailable`` when the keys cannot be had.
+        """
         if not self._settings.enabled:
-            return
+            return None
         try:
-            await self._check(authorization, scope)
+            return await self._check(authorization, scope)
         except Refusal as refusal:
             self._failures[(_kind(refusal),)] += 1
             raise
 
-    async def _check(self, authorization: str | None, scope: str) -> None:
+    async def _check(self, authorization: str | None, scope: str) -> str:
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
@@ -91,6 +95,7 @@ class Authenticator:
         claims = await self._claims(token)
         if scope not in _scopes(claims):
             raise Forbidden(scope)
+        return _caller(claims, token)
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         if len(token) > _MAX_TOKEN_BYTES:
@@ -178,6 +183,14 @@ def _parsed(data: bytes) -> list[jwt.PyJWK]:
     if not all(isinstance(key, dict) for key in keys):
         raise ValueError("a key is not an object")
     return jwt.PyJWKSet.from_dict(found).keys
+
+
+def _caller(claims: Mapping[str, Any], token: str) -> str:
+    """Who the token stands for; a token that does not say stands for itself."""
+    for name in ("sub", "client_id", "azp"):
+        if isinstance(claims.get(name), str):
+            return f"{name}:{claims[name]}"
+    return f"token:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 def _scopes(claims: Mapping[str, Any]) -> set[str]:

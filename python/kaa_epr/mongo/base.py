@@ -18,6 +18,7 @@ from kaa_epr.mongo.change_stream import ChangeStreams
 from kaa_epr.mongo.endpoints import EndpointQueries
 from kaa_epr.mongo.errors import ForeignCollection
 from kaa_epr.mongo.handle import MAJORITY, Handle
+from kaa_epr.mongo.idempotency import IdempotencyQueries
 from kaa_epr.mongo.tasks import TaskQueries
 from kaa_epr.mongo.tombstones import TombstoneQueries
 
@@ -26,7 +27,7 @@ _NO_ENDPOINT: Final = "!"
 """Not a legal endpoint ID, so a load of it is as cheap as a load can be."""
 
 
-class MongoStore(EndpointQueries, TaskQueries, ChangeStreams, TombstoneQueries):
+class MongoStore(EndpointQueries, TaskQueries, IdempotencyQueries, ChangeStreams, TombstoneQueries):
     """A ``kaa_epr.mongo.register_api.RegisterStore``; the methods are described there and in its base."""
 
     def __init__(self, mongo: MongoSettings, store: StoreSettings) -> None:

@@ -70,6 +70,36 @@ class RegisterStore(Store, Protocol):
     async def claim_purge(self, interval: float, time_limit: float) -> bool:
         """Whether nobody has claimed the purge within ``interval``; it is the caller's then."""
 
+    # --- requests with idempotency keys ---------------------------------------------------------------------
+    async def ensure_requests(self, time_limit: float) -> None:
+        """Makes what the collection of these requests needs."""
+
+    async def reserve_request(
+        self,
+        request_id: str,
+        fingerprint: str,
+        proposed: Mapping[str, Any],
+        claim_id: str,
+        expiry: float,
+        time_limit: float,
+    ) -> Mapping[str, Any]:
+        """The request's document, majority-committed; made now with ``proposed`` reserved if there was none.
+
+        ``claim.id`` is ``claim_id`` if the caller is to carry it out: it is open, asks for the same, and
+        nobody has claimed it within ``expiry`` seconds.
+        """
+
+    async def finish_request(
+        self, request_id: str, claim_id: str, answer: Mapping[str, Any], time_limit: float
+    ) -> None:
+        """Keeps the answer, if the claim is still there."""
+
+    async def release_request(self, request_id: str, claim_id: str, time_limit: float) -> None:
+        """Gives the claim back."""
+
+    async def forget_request(self, request_id: str, claim_id: str, time_limit: float) -> None:
+        """Deletes the document, if the claim is still there."""
+
     # --- batch tasks ----------------------------------------------------------------------------------------
     async def ensure_tasks(self, time_limit: float) -> None:
         """Makes what the collection of tasks needs."""

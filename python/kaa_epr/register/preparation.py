@@ -101,6 +101,7 @@ class Preparation:
             _log.info("building indexes", names=names)
         await build_indexes(self._store, found)
         await self._store.ensure_tasks(_SECONDS)
+        await self._store.ensure_requests(_SECONDS)
         if names:
             _log.info("made indexes", names=names)
 

@@ -7,11 +7,9 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-import kaa_epr
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.settings import Settings
 from kaa_epr.ending import Ending
-from kaa_epr.http.asgi import App
 from kaa_epr.http.auth import Authenticator
 from kaa_epr.log import get_logger
 from kaa_epr.metrics import CountedStats
@@ -35,9 +33,7 @@ from kaa_epr.register.intake.reading import reading_of
 from kaa_epr.register.outbox.sweeper import Sweeper
 from kaa_epr.register.preparation import Preparation
 from kaa_epr.register.purge import Purge
-from kaa_epr.register.rest.app import Limits, create_app
-from kaa_epr.register.rest.call import Backend
-from kaa_epr.register.rest.openapi import create_document
+from kaa_epr.register.rest.assembly import rest_app
 from kaa_epr.register.rest.server import create_server
 from kaa_epr.register.tasks import BatchTasks, TaskLimits
 from kaa_epr.supervised import Supervisor
@@ -105,7 +101,15 @@ class Register:
         )
         self._authenticator = Authenticator(self._settings.security, self.stats.auth_failures, supervisor)
         self._server = create_server(
-            self._app(),
+            rest_app(
+                self._settings,
+                self.endpoints,
+                self._tasks,
+                self._reading,
+                self._limits,
+                self._authenticator,
+                self.budget,
+            ),
             self._settings.rest,
             shared=settings.workers > 1,
             on_refused=partial(self.stats.refuse, "connections"),
@@ -155,24 +159,6 @@ class Register:
         self._tasks.start()
         await self._server.start()
         self._serving = True
-
-    def _app(self) -> App:
-        settings = self._settings
-        secured = settings.security.enabled
-        return create_app(
-            Backend(
-                self.endpoints,
-                self._tasks,
-                self._reading,
-                self._limits,
-                settings.store_timeout,
-                settings.rest.public_url,
-            ),
-            self._authenticator,
-            Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, self.budget),
-            settings.rest.prefix,
-            create_document(kaa_epr.__version__, self._limits, secured=secured),
-        )
 
     async def ready(self) -> None:
         """Until writes are taken, or it takes longer: ``problem`` says why.

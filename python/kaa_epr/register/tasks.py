@@ -81,9 +81,10 @@ class BatchTasks:
         application_version: str,
         endpoints: Sequence[NewEndpoint],
         correlation_id: str,
+        task_id: str | None = None,
     ) -> str:
-        """Stores a task and returns its ID. Raises ``TooLarge`` or ``Unavailable``."""
-        task_id = secrets.token_hex(16)
+        """Stores a task and returns its ID, a new one by default. Raises ``TooLarge`` or ``Unavailable``."""
+        task_id = task_id or secrets.token_hex(16)
         document = await new_document(task_id, application, application_version, endpoints, correlation_id)
         await self._require_room(application)
         try:
@@ -103,6 +104,13 @@ class BatchTasks:
             self._stats.refuse("batch_tasks")
             whose = "of the application " if mine >= self._limits.per_application else ""
             raise Unavailable(f"Too many batch registrations {whose}are waiting", Stored.NO)
+
+    async def is_known(self, task_id: str) -> bool:
+        """Whether there is such a task. Raises ``Unavailable``."""
+        try:
+            return await self._store.task(task_id, self._seconds) is not None
+        except StoreError:
+            raise store_unavailable() from None
 
     async def status(self, task_id: str, application: str) -> dict[str, Any] | None:
         """What came of a task, or None for an unknown one. Raises ``Unavailable``."""

@@ -112,7 +112,7 @@ class Work:
         task = self._task
         ids = [task.endpoint_id(position) for position in range(len(task.items))]
         found = await self._store.versions(ids, self._seconds)
-        versions = tuple(_number(found.get(endpoint_id)) for endpoint_id in ids)
+        versions = tuple(version_number(found.get(endpoint_id)) for endpoint_id in ids)
         noted = await self._store.begin_task(task.id, self._owner, versions, self._seconds)
         return versions if noted else None
 
@@ -180,7 +180,7 @@ class Work:
         return again
 
 
-def _number(version: object) -> int | None:
+def version_number(version: object) -> int | None:
     """As the register reads it; what it cannot read is no endpoint that a batch could register."""
     if isinstance(version, int | float) and not isinstance(version, bool) and version == int(version):
         return int(version)

@@ -13,7 +13,7 @@ from kaa_epr.http.auth import Authenticator
 from kaa_epr.http.request import Answer, Request
 from kaa_epr.http.routing import SERVER, Routes
 from kaa_epr.log import correlation, get_logger
-from kaa_epr.refusals import InternalError, Refusal
+from kaa_epr.refusals import InternalError, Invalid, Refusal
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.http import (
@@ -124,7 +124,7 @@ class _Rest:
         self, request: Request, place: _Place, parts: Mapping[str, str], correlation_id: str
     ) -> Reply:
         operation = place.operation
-        await self._authenticator.check(request.header(b"authorization"), operation.scope)
+        caller = await self._authenticator.check(request.header(b"authorization"), operation.scope)
         query = read_all(operation.query, request.query)
         limits = self._limits
         with limits.budget.share() as share:
@@ -133,7 +133,9 @@ class _Rest:
                 _check_type(request, operation)
                 limit = limits.batch if operation.large_body else limits.body
                 content = await read_body(request, limit, share)
-            call = Call(request, parts, query, content, correlation_id, place.prefix)
+                if not content or content.isspace():
+                    raise Invalid("body", f"is empty; it must be {operation.body_text}")
+            call = Call(request, parts, query, content, correlation_id, place.prefix, caller)
             return await operation.handle(self._backend, call)
 
 

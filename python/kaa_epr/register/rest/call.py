@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from kaa_epr.http.request import Request
-from kaa_epr.refusals import PreconditionFailed
+from kaa_epr.refusals import Invalid, PreconditionFailed
 from kaa_epr.register.decide.planning import Outcome
 from kaa_epr.register.decide.preconditions import NONE, Preconditions, strong_match, weak_match
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.decide.state import EndpointState
 from kaa_epr.register.endpoints import Endpoints
+from kaa_epr.register.idempotency import KeyedRequest, Once
 from kaa_epr.register.intake.commands import Command
 from kaa_epr.register.intake.reading import Reading
 from kaa_epr.register.rest.http import API, Reply, empty, preconditions_of
 from kaa_epr.register.tasks import BatchTasks
+
+MAX_KEY: Final = 255
+"""Characters of an ``Idempotency-Key``."""
+_KEY: Final = re.compile(rf"[ -~]{{1,{MAX_KEY}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,17 @@ class Call:
     correlation_id: str
     prefix: str
     """What stands before ``/api/v1`` in its path."""
+    caller: str | None
+    """Who asks; None: anybody, as no token is needed."""
+
+    def keyed(self, operation: str) -> KeyedRequest | None:
+        """The request under its ``Idempotency-Key``, if it has one. Raises ``Invalid``."""
+        key = self.request.header(b"idempotency-key")
+        if key is None:
+            return None
+        if not _KEY.fullmatch(key):
+            raise Invalid("Idempotency-Key", f"must be 1 to {MAX_KEY} printable ASCII characters")
+        return KeyedRequest(self.caller, key, operation, self.content)
 
     @property
     def endpoint_id(self) -> str:
@@ -56,6 +73,8 @@ class Backend:
     endpoints: Endpoints
     tasks: BatchTasks
     reading: Reading
+    once: Once
+    """For requests that have an ``Idempotency-Key``."""
     rules: Rules
     """What a request may hold is judged before its conditions and before anything is read."""
     seconds: float

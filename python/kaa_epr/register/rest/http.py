@@ -16,12 +16,15 @@ from kaa_epr.http.routing import NotAllowed
 from kaa_epr.refusals import InternalError, Invalid, Refusal, Stored, Unavailable
 from kaa_epr.register.decide.preconditions import Preconditions
 from kaa_epr.register.decide.values import text_of
+from kaa_epr.register.idempotency import UnderWay
 from kaa_epr.register.intake.budget import Share
 
 API: Final = "/api/v1"
 JSON: Final = "application/json"
 STORED: Final = "Kaa-Epr-Stored"
 """Of answers 500 and 503: whether the change that was asked for is stored; a value of ``refusals.Stored``."""
+REPLAYED: Final = "Idempotency-Replayed"
+"""Of the answer to a request whose key was used before: it is the first one's."""
 SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that change nothing (RFC 9110, 9.2.1)."""
 JSON_PATCH: Final = "application/json-patch+json"
@@ -101,6 +104,11 @@ def empty(status: HTTPStatus = HTTPStatus.NO_CONTENT, etag: str | None = None) -
     return Reply(status, etag=etag, has_body=False)
 
 
+def replay_header(replayed: bool) -> dict[str, str]:
+    """Tells a client that an earlier request did what it asks for."""
+    return {REPLAYED: "true"} if replayed else {}
+
+
 def refusal(error: Refusal, method: str) -> Reply:
     """The error body of Kaa's services: ``{"message": …}``, and what else a client can act on.
 
@@ -113,7 +121,7 @@ def refusal(error: Refusal, method: str) -> Reply:
         headers[STORED] = error.stored.value
     if error.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if error.status is HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, UnderWay):
         headers["Retry-After"] = "1"
     if isinstance(error, NotAllowed):
         headers["Allow"] = error.allowed

@@ -7,7 +7,8 @@ from typing import Any, Final
 from kaa_epr.refusals import Stored
 from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.rest import models
-from kaa_epr.register.rest.http import JSON, SAFE, STORED
+from kaa_epr.register.rest.call import MAX_KEY
+from kaa_epr.register.rest.http import JSON, REPLAYED, SAFE, STORED
 from kaa_epr.register.rest.operations import OPERATIONS, Operation
 from kaa_epr.register.rest.query import Parameter
 from kaa_epr.register.rest.schemas import reference, schemas
@@ -24,6 +25,7 @@ _REASONS: Final = {
     404: "Not found.",
     409: "What is stored stands in the way.",
     412: "If-Match or If-None-Match does not hold.",
+    422: "The Idempotency-Key was used with another request.",
     413: "Too large; the message names the field.",
     415: "Not the content type that is taken.",
     500: "The stored endpoint is unusable, or a bug.",
@@ -35,6 +37,10 @@ _STORED: Final = {
     "description": "Whether the change is stored. `no`: it is not, and will not be; asking again is safe. "
     "`yes`: it is, for good, and its event follows by itself. `unknown`: perhaps it is, or will be.",
     "schema": {"type": "string", "enum": [outcome.value for outcome in Stored]},
+}
+_REPLAYED: Final = {
+    "description": "`true`: the Idempotency-Key was used before, and this is what the first request did.",
+    "schema": {"type": "string", "enum": ["true"]},
 }
 _LOCATION: Final = {"description": "Where it is now.", "schema": {"type": "string"}}
 _PATH_PARAMETERS: Final = {
@@ -116,6 +122,12 @@ def _query(parameter: Parameter) -> dict[str, Any]:
 
 def _headers(operation: Operation) -> list[dict[str, Any]]:
     names = {"Correlation-ID": "Taken over into events and logs; made where it is absent."}
+    if operation.idempotent:
+        names["Idempotency-Key"] = (
+            f"1 to {MAX_KEY} printable ASCII characters, chosen anew for each request that repeats no other. "
+            "Sent again with its key and the same body within a day, a request is carried out once, and gets "
+            "the first one's answer."
+        )
     if operation.conditional:
         names["If-Match"] = "Only if this is the ETag, or one of these; `*`: whatever it is."
         names["If-None-Match"] = "Only if this is not the ETag; `*`: only if there is nothing yet."
@@ -136,6 +148,8 @@ def _responses(operation: Operation, *, secured: bool) -> dict[str, Any]:
         success["headers"]["ETag"] = _ETAG
     if operation.success in (201, 202):
         success["headers"]["Location"] = _LOCATION
+    if operation.idempotent:
+        success["headers"][REPLAYED] = _REPLAYED
     responses = {str(operation.success): success}
     if operation.conditional and operation.method == "GET":
         responses["304"] = {"description": _REASONS[304], "headers": {"ETag": _ETAG}}
@@ -144,6 +158,8 @@ def _responses(operation: Operation, *, secured: bool) -> dict[str, Any]:
         refusals.add(404)
     if operation.conditional:
         refusals.add(412)
+    if operation.idempotent:
+        refusals |= {409, 422}
     if operation.body is not None:
         refusals |= {413, 415}
     if secured:

@@ -39,6 +39,8 @@ class Operation:
     answer: str | None = None
     conditional: bool = False
     """Takes If-Match and If-None-Match, and tells the ETag."""
+    idempotent: bool = False
+    """Takes an Idempotency-Key."""
     body_text: str = "JSON text"
     """What the body is, for whoever sent none, or one of another type."""
     refusals: tuple[int, ...] = ()
@@ -59,6 +61,7 @@ OPERATIONS: Final = (
         body="Registration",
         success=201,
         answer="RegisteredEndpoint",
+        idempotent=True,
         refusals=(403, 409),
     ),
     Operation(
@@ -89,6 +92,7 @@ OPERATIONS: Final = (
         body="BatchRegistration",
         large_body=True,
         success=202,
+        idempotent=True,
         answer="TaskReference",
     ),
     Operation(

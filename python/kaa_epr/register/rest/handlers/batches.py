@@ -14,7 +14,7 @@ from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.intake.api import Value
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.handlers.endpoints import new_token
-from kaa_epr.register.rest.http import Reply
+from kaa_epr.register.rest.http import Reply, replay_header
 from kaa_epr.register.rest.models import BatchBody, BatchItem, validated
 from kaa_epr.slices import Slice
 
@@ -44,9 +44,15 @@ async def register_batch(backend: Backend, call: Call) -> Reply:
         items.append(NewEndpoint(endpoint_id, item.endpoint_token or new_token(), item.metadata))
     version = body.app_version.name
     application = backend.endpoints.applications.of_version(version)
-    task_id = await backend.tasks.accept(application, version, items, call.correlation_id)
+    keyed = call.keyed("batch")
+    if keyed is None:
+        task_id = await backend.tasks.accept(application, version, items, call.correlation_id)
+        replayed = False
+    else:
+        task_id, replayed = await backend.once.accept(keyed, application, version, items, call.correlation_id)
     place = backend.place(call, f"endpoints/batch/status?appName={quote(application)}&taskId={task_id}")
-    return Reply(HTTPStatus.ACCEPTED, {"taskId": task_id}, headers={"Location": place})
+    headers = {"Location": place, **replay_header(replayed)}
+    return Reply(HTTPStatus.ACCEPTED, {"taskId": task_id}, headers=headers)
 
 
 def _without_items(sent: Value) -> Any:

@@ -9,9 +9,10 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from kaa_epr.register.idempotency import Registered
 from kaa_epr.register.intake.commands import Register, SetAppVersion, Unregister
 from kaa_epr.register.rest.call import Backend, Call, read_reply
-from kaa_epr.register.rest.http import Reply, empty
+from kaa_epr.register.rest.http import Reply, empty, replay_header
 from kaa_epr.register.rest.models import AppVersionBody, RegisterBody, validated
 from kaa_epr.register.rest.shown import shown, shown_app_version
 
@@ -30,14 +31,19 @@ async def register(backend: Backend, call: Call) -> Reply:
     sent = await backend.reading.value(call.content, "body", prefix="", envelope=2)
     body = validated(RegisterBody, sent.python())
     backend.rules.check_metadata(body.metadata)
-    endpoint_id = body.endpoint_id or str(uuid.uuid4())
     token = body.endpoint_token or new_token()
     version = body.app_version.name
     command = Register(backend.endpoints.applications.of_version(version), version, token, body.metadata)
-    outcome = await backend.endpoints.change(endpoint_id, command, call.correlation_id)
-    place = backend.place(call, f"endpoints/{quote(endpoint_id)}")
-    answer = {"token": token, "status": "Inactive", "endpointId": endpoint_id}
-    return Reply(HTTPStatus.CREATED, answer, outcome.state.etag, {"Location": place})
+    keyed = call.keyed("register")
+    if keyed is not None:
+        made = await backend.once.register(keyed, command, body.endpoint_id, call.correlation_id)
+    else:
+        endpoint_id = body.endpoint_id or str(uuid.uuid4())
+        outcome = await backend.endpoints.change(endpoint_id, command, call.correlation_id)
+        made = Registered(endpoint_id, token, outcome.state.etag, replayed=False)
+    headers = {"Location": backend.place(call, f"endpoints/{quote(made.endpoint_id)}")}
+    answer = {"token": made.token, "status": "Inactive", "endpointId": made.endpoint_id}
+    return Reply(HTTPStatus.CREATED, answer, made.etag, headers | replay_header(made.replayed))
 
 
 async def get_endpoint(backend: Backend, call: Call) -> Reply:
