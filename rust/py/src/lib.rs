@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 mod change_commands;
 mod change_patch;
 mod change_plan;
+mod change_told;
 mod change_value;
 mod change_view;
 mod config;

@@ -237,7 +237,7 @@ def _shown(request: Request, state: State) -> bytes | None:
         case Show.METADATA:
             return metadata_text(state.metadata)
         case Show.KEY:
-            value = state.metadata.get(request.key or "")
+            value = None if request.key is None else state.metadata.get(request.key)
             text = None if value is None else raw.text(value)
             return None if text is None else text.encode()
         case Show.APP_VERSION:
