@@ -63,8 +63,8 @@ TABLE: Final = (
         "requests_dropped",
         "counter",
         "reason",
-        {"no_reply": "requests_no_reply", "expired": "requests_expired"},
-        "Requests left without an answer: no reply subject, or out of time.",
+        {"no_reply": "requests_no_reply", "bad_reply": "requests_bad_reply", "expired": "requests_expired"},
+        "Requests left without an answer: no reply subject, one that answers do not go to, or out of time.",
     ),
     _many(
         "answers",
@@ -383,6 +383,13 @@ REGISTER_TABLE: Final[tuple[CountedRow, ...]] = (
         "Refused for a limit: `pending_changes`, `pending_bytes`, `epmmp_requests`, `contention`, "
         "`connections`, `batch_tasks`.",
         "limit",
+    ),
+    _register(
+        "counter",
+        "requests_dropped",
+        "Requests over NATS for which nothing is done: no reply subject, one that answers do not go to, or "
+        "out of time.",
+        "reason",
     ),
     _register("counter", "auth_failures", "Requests without a token that holds, by reason.", "reason"),
     _register(

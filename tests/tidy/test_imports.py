@@ -12,7 +12,7 @@ from tests.tidy.tree import imported, python
 PACKAGE: Final = "python/kaa_epr/"
 LEAVES: Final = {
     *{"backoff", "errors", "clock", "schemas", "redaction", "log"},
-    *{"metrics_table", "slices", "supervised", "ending"},
+    *{"metrics_table", "slices", "supervised", "ending", "reply"},
 }
 """Small modules that any part may use; they use only each other and config."""
 

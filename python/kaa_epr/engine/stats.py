@@ -43,6 +43,7 @@ COUNTERS: Final = (
     "requests_keys_get",
     "requests_app_versions",
     "requests_no_reply",
+    "requests_bad_reply",  # to a subject that no answers go to
     "requests_expired",
     "answers_200",
     "answers_400",

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Self
 
 from nats import errors as nats_errors
-from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from kaa_epr.config.nats import NatsSettings
@@ -22,6 +21,7 @@ from kaa_epr.nats.flushing import confirmed_flush, stop_subscriptions
 from kaa_epr.nats.options import connect_options
 from kaa_epr.nats.protocol import Hooks
 from kaa_epr.nats.subscriptions import Subjects
+from kaa_epr.nats.tolerant import TolerantClient
 
 _log = get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Bridge:
         self._name = name
         self._subjects = subjects
         self._callbacks = Callbacks(engine, write, hooks.loads, lambda: True)
-        self.client = Client()
+        self.client = TolerantClient()
         self._requests: list[Subscription] = []
 
     async def __aenter__(self) -> Self:

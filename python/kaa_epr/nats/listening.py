@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-import nats
-
 from kaa_epr.config.nats import NatsSettings
 from kaa_epr.nats.flushing import confirmed_flush
 from kaa_epr.nats.options import connect_options
+from kaa_epr.nats.tolerant import TolerantClient
 
 
 class Heard(NamedTuple):
@@ -22,7 +21,8 @@ class Heard(NamedTuple):
 
 async def listen(settings: NatsSettings, name: str, subject: str) -> AsyncGenerator[Heard | None, None]:
     """First None, when the server has confirmed the subscription; then what comes, until closed."""
-    client = await nats.connect(**connect_options(settings, name))
+    client = TolerantClient()
+    await client.connect(**connect_options(settings, name))
     try:
         subscription = await client.subscribe(subject)
         await confirmed_flush(client)

@@ -23,6 +23,8 @@ _log = get_logger(__name__)
 
 ECHO_SECONDS: Final = 2.0
 """Longest time for an echo. A server that takes longer is about to be given up by liveness."""
+_DIGITS: Final = 18
+"""Of the number of an echo."""
 
 
 class SessionOutlet:
@@ -105,6 +107,9 @@ class SessionOutlet:
     async def _on_echo(self, msg: Msg) -> None:
         # Echoes come in the order of their writes; one of them shows that those before it arrived or are lost
         # with an earlier connection.
+        if not msg.data.isdigit() or len(msg.data) > _DIGITS:
+            # Not ours, but of somebody who may publish anywhere.
+            return
         number = int(msg.data)
         while self._waiting and self._waiting[0][0] <= number:
             sent, future = self._waiting.popleft()

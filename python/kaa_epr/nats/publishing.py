@@ -17,6 +17,7 @@ from kaa_epr.nats import internals
 from kaa_epr.nats.flushing import confirmed_flush
 from kaa_epr.nats.options import connect_options
 from kaa_epr.nats.outlet import SessionOutlet
+from kaa_epr.nats.tolerant import TolerantClient
 
 _log = get_logger(__name__)
 _CLOSE_SECONDS: Final = 2.0
@@ -42,7 +43,7 @@ async def publishing(settings: NatsSettings, name: str, seconds: float) -> Async
     Raises ``NatsUnreachable``, or OSError for unreadable certificates. What was written before the end has
     been taken by the server, unless the connection is lost by then.
     """
-    client, outlet, repeats = Client(), SessionOutlet(), Repeats()
+    client, outlet, repeats = TolerantClient(), SessionOutlet(), Repeats()
     last: list[Exception] = []
 
     async def on_error(error: Exception) -> None:

@@ -20,7 +20,8 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from kaa_epr.log import get_logger
+from kaa_epr.log import Repeats, get_logger
+from kaa_epr.reply import may_answer_to
 
 _log = get_logger(__name__)
 
@@ -118,6 +119,7 @@ class ServicesApi:
         self._identity = identity
         self._stats = stats
         self._subscriptions: list[Subscription] = []
+        self._repeats = Repeats()
 
     async def start(self) -> None:
         """Subscribes; raises what nats-py raises when the connection is closed or draining."""
@@ -139,7 +141,9 @@ class ServicesApi:
 
     def _responder(self, answer: Callable[[], dict[str, Any]]) -> Callable[[Msg], Awaitable[None]]:
         async def respond(msg: Msg) -> None:
-            if not msg.reply:
+            if not may_answer_to(msg.reply):
+                if msg.reply:
+                    self._repeats.warning(_log, "a services API request names a reply subject for no answers")
                 return
             try:
                 await self._nc.publish(msg.reply, json.dumps(answer()).encode())

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nats import errors as nats_errors
-from nats.aio.client import Client
 
 from kaa_epr.clock import mono_ms, wall_ms
 from kaa_epr.config.nats import NatsSettings
@@ -20,6 +19,7 @@ from kaa_epr.nats.flushing import FLUSH_TIMEOUT, confirmed_flush, stop_subscript
 from kaa_epr.nats.options import connect_options, wait_or
 from kaa_epr.nats.protocol import Hooks
 from kaa_epr.nats.subscriptions import Subjects, Subscriptions
+from kaa_epr.nats.tolerant import TolerantClient
 from kaa_epr.nats.traffic import Traffic
 from kaa_epr.supervised import Supervisor
 
@@ -48,7 +48,7 @@ class Session:
         self._settings, self._name = settings, name
         self._engine, self._changed = engine, changed
         self._repeats = Repeats()
-        self.client = Client()
+        self.client = TolerantClient()
         self.fast = FastPath(settings, engine, self.client, hooks)
         self.traffic = Traffic(self.client, engine, hooks, self.fast, supervisor)
         callbacks = Callbacks(engine, self.traffic.write_drained, hooks.loads, self._unread_events)

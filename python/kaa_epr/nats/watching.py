@@ -17,6 +17,7 @@ from kaa_epr.log import Repeats, get_logger
 from kaa_epr.nats import internals
 from kaa_epr.nats.flushing import confirmed_flush
 from kaa_epr.nats.options import connect_options, wait_or
+from kaa_epr.nats.tolerant import TolerantClient
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
@@ -69,7 +70,7 @@ class Watch:
         """For ever: a connection, and after its end another one."""
         failures = 0
         while True:
-            client = Client()
+            client = TolerantClient()
             self._closed = asyncio.Event()
             try:
                 await self._open(client)

@@ -90,6 +90,7 @@ class Register:
             operations_of(EpmmpHandlers(self.endpoints, self._reading)),
             self.budget,
             on_full=partial(self.stats.refuse, "epmmp_requests"),
+            on_dropped=self.stats.drop,
         )
         self._tasks = BatchTasks(
             self.endpoints,

@@ -38,6 +38,7 @@ _LIMITS: Final = (
     "connections",
     "batch_tasks",
 )
+_DROPPED: Final = ("no_reply", "bad_reply", "expired")
 _STEPS: Final = ("accepted", "taken", "done", "failed", "unusable")
 AUTH_FAILURES: Final = ("missing", "expired", "invalid", "unknown_key", "scope", "keys_unavailable")
 
@@ -68,6 +69,8 @@ class Stats:
     """In seconds."""
     tasks: Labelled = field(default_factory=lambda: _zeros(*_STEPS))
     refused: Labelled = field(default_factory=lambda: _zeros(*_LIMITS))
+    dropped: Labelled = field(default_factory=lambda: _zeros(*_DROPPED))
+    """Requests over NATS that nothing is done for."""
     auth_failures: Labelled = field(default_factory=lambda: _zeros(*AUTH_FAILURES))
 
     def ended(self, command: Command, outcome: str, seconds: float) -> None:
@@ -78,6 +81,10 @@ class Stats:
     def refuse(self, limit: str) -> None:
         """Something was refused for a limit."""
         self.refused[(limit,)] += 1
+
+    def drop(self, reason: str) -> None:
+        """Nothing is done for a request over NATS."""
+        self.dropped[(reason,)] += 1
 
     def told(self) -> CountedStats:
         """For metrics."""
@@ -95,5 +102,6 @@ class Stats:
             "oldest_outbox_seconds": self.oldest_outbox,
             "tasks": self.tasks,
             "refused": self.refused,
+            "requests_dropped": self.dropped,
             "auth_failures": self.auth_failures,
         }

@@ -25,6 +25,10 @@ pub const MAX_ENDPOINT_IDS: usize = 1000;
 /// 64 KiB is configured anywhere; a line that never ends must not grow memory.
 pub const MAX_CONTROL_LINE: usize = 64 * 1024;
 
+/// Bytes of a reply subject. Those of client libraries have some 50, and a replica ID may have 255; what we write in
+/// front of an answer stays far below the 4 KiB of a control line that every server takes.
+pub const MAX_REPLY_LEN: usize = 1024;
+
 /// Bytes of one NATS message, headers included: the most that nats-server's `max_payload` can be set to.
 pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 
@@ -101,6 +105,7 @@ pub const MAX_SAMPLE: usize = 1024;
 pub const MAX_BUGS: usize = 16;
 
 const _: () = assert!(MAX_ID_LEN < MAX_CONTROL_LINE);
+const _: () = assert!(4 * MAX_REPLY_LEN <= 4096);
 const _: () = assert!(MAX_WRITER_ID <= MAX_HEADER_VALUE);
 const _: () = assert!(MAX_CONTROL_LINE < FEED_OUTPUT_LIMIT);
 const _: () = assert!(FEED_OUTPUT_LIMIT < MAX_PAYLOAD);

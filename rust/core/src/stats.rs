@@ -140,6 +140,7 @@ counters! {
     requests_keys_get: "Of these, for metadata keys.",
     requests_app_versions: "Of these, for application versions.",
     requests_no_reply: "Requests without a reply subject.",
+    requests_bad_reply: "Requests whose reply subject is none that answers go to.",
     requests_expired: "Requests that expired before their answer.",
     answers_200: "Answers 200.",
     answers_400: "Answers 400.",

@@ -41,6 +41,7 @@ from kaa_epr.engine.pure.limits import MAX_BUGS
 from kaa_epr.engine.pure.output import Output
 from kaa_epr.engine.pure.park import Park, Waiter
 from kaa_epr.engine.pure.writers import Verdict
+from kaa_epr.reply import may_answer_to
 
 _COUNTED: Final = {
     Kind.GET: ("requests",),
@@ -89,10 +90,10 @@ class Serving:
         """Flow 1 in the README's order of answers: replyTo, decoding, expiry, cache; then ``_miss``."""
         for name in _COUNTED[kind]:
             self.counters.add(name)
-        self.judged(self.coherence.passed(now.mono_ms))
-        if not reply:
-            self.counters.add("requests_no_reply")
+        if not may_answer_to(reply):
+            self.counters.add("requests_bad_reply" if reply else "requests_no_reply")
             return
+        self.judged(self.coherence.passed(now.mono_ms))
         traceparent = header(headers, TRACEPARENT)
         try:
             request = self._decode(kind, payload)

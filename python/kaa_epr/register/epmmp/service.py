@@ -21,7 +21,7 @@ from nats.aio.subscription import Subscription
 
 from kaa_epr import schemas
 from kaa_epr.clock import wall_ms
-from kaa_epr.log import correlation, get_logger
+from kaa_epr.log import Repeats, correlation, get_logger
 from kaa_epr.messages import subjects
 from kaa_epr.messages.avro import AvroError, Cursor, Datum, read_long, read_string
 from kaa_epr.messages.outgoing import write_datum
@@ -31,6 +31,7 @@ from kaa_epr.nats.publisher import PublishFailed
 from kaa_epr.nats.services_api import EndpointStats, endpoint_name
 from kaa_epr.refusals import Invalid, Refusal, Stored, TooLarge, Unavailable
 from kaa_epr.register.intake.budget import Budget
+from kaa_epr.reply import may_answer_to
 
 _log = get_logger(__name__)
 
@@ -42,6 +43,9 @@ MAX_ID_BYTES: Final = 4096
 """Of a correlationId and an endpointId: both are echoed, as gets have it."""
 MAX_SUBSCRIPTION_BYTES: Final = 64 * 1024 * 1024
 """Of requests that wait in nats-py; what is beyond is dropped, as NATS does with slow consumers."""
+
+_SHOWN: Final = 100
+"""Characters of a reply subject in the log."""
 
 Answer = Mapping[str, Any]
 """Fields of the answer beside those that all answers have."""
@@ -81,7 +85,9 @@ class EpmmpService:
         operations: tuple[Operation, ...],
         budget: Budget,
         on_full: Callable[[], None],
+        on_dropped: Callable[[str], None],
     ) -> None:
+        """``on_full``: there are too many requests. ``on_dropped``: nothing is done for one, and why."""
         self._instance = instance
         self._queue_group = queue_group
         self._outlet = outlet
@@ -89,9 +95,9 @@ class EpmmpService:
         self._budget = budget
         self._subscriptions: dict[Client, list[Subscription]] = {}
         self._on_full = on_full
+        self._on_dropped = on_dropped
         self._tasks: set[asyncio.Task[None]] = set()
-        self.unanswerable = 0
-        """Requests without a replyTo, or expired on arrival: nothing is done for them."""
+        self._repeats = Repeats()
 
     @property
     def message_types(self) -> tuple[str, ...]:
@@ -141,8 +147,8 @@ class EpmmpService:
 
     async def _on_request(self, codec: _Codec, msg: Msg) -> None:
         codec.counts.requests += 1
-        if not msg.reply:
-            self.unanswerable += 1
+        if not may_answer_to(msg.reply):
+            self._leave_alone(codec, msg)
             return
         try:
             if len(self._tasks) >= MAX_REQUESTS:
@@ -156,6 +162,18 @@ class EpmmpService:
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, len(msg.data)))
 
+    def _leave_alone(self, codec: _Codec, msg: Msg) -> None:
+        """Nothing is done for whoever cannot be told what came of it."""
+        self._on_dropped("bad_reply" if msg.reply else "no_reply")
+        if msg.reply:
+            message_type = codec.operation.message_type
+            self._repeats.warning(
+                _log,
+                "a request names a reply subject that answers do not go to",
+                type=message_type,
+                reply=msg.reply[:_SHOWN],
+            )
+
     def _ended(self, size: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._budget.give(size)
@@ -165,7 +183,7 @@ class EpmmpService:
         answer = await self._carry_out(codec, payload)
         codec.counts.nanoseconds += perf_counter_ns() - begun
         if answer is None:
-            self.unanswerable += 1
+            self._on_dropped("expired")
             return
         # Between two sessions nobody would take it.
         await self._outlet.attached(HANDOVER_SECONDS)

@@ -1,10 +1,12 @@
 //! NATS client protocol frames: those of our subscriptions are read, all other bytes are passed on untouched.
 
 mod headers;
+mod reply;
 mod scan;
 mod write;
 
 pub use headers::{HeaderName, header, headers_block_len};
+pub use reply::may_answer_to;
 pub use scan::{Message, Routes, Scanner, Step};
 pub use write::{PublishLen, publish};
 

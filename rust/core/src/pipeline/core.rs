@@ -14,7 +14,7 @@ use crate::coherence::Coherence;
 use crate::entry::Entry;
 use crate::epmmp::{AppVersionsRequest, GetRequest, KeysGetRequest};
 use crate::events::EventKind;
-use crate::frame::{Kind, Message};
+use crate::frame::{Kind, Message, may_answer_to};
 use crate::gather::Gathers;
 use crate::limits::MAX_PAYLOAD;
 use crate::output::Output;
@@ -107,11 +107,10 @@ impl Core {
     #[inline]
     fn request<'a, R: Request<'a>>(&mut self, message: &Message<'a>, fresh: bool, now: Now) {
         self.stats.requested(R::KIND);
-        self.notice_silence(now);
-        if message.reply.is_empty() {
-            self.stats.count.requests_no_reply += 1;
-            return;
+        if !may_answer_to(message.reply) {
+            return self.unanswerable(message.reply);
         }
+        self.notice_silence(now);
         let request = match R::decode(message.payload) {
             Ok(request) => request,
             Err(malformed) => {
@@ -133,6 +132,16 @@ impl Core {
         // While answers wait for room, a hit would overtake them; a load of its own cannot.
         let fresh = fresh || self.is_full();
         request.serve(self, message, fresh, now);
+    }
+
+    /// Nothing is done for a request that cannot be answered.
+    #[cold]
+    fn unanswerable(&mut self, reply: &[u8]) {
+        if reply.is_empty() {
+            self.stats.count.requests_no_reply += 1;
+        } else {
+            self.stats.count.requests_bad_reply += 1;
+        }
     }
 
     /// A request about one endpoint.

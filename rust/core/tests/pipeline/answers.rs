@@ -27,7 +27,7 @@ fn garbage_is_400_even_when_it_has_expired_and_the_store_is_down() {
     payload.push(7);
     ask(&mut responder, "r", &payload, 5_000);
     let [answer] = answers(&mut responder).try_into().unwrap();
-    let decoded = answer.decode(Revision::Three);
+    let decoded = answer.decode(Revision::One);
     assert_eq!(
         (decoded.status, decoded.correlation_id, decoded.endpoint_id),
         (400, "c-1", "a")
