@@ -371,6 +371,8 @@ REGISTER_TABLE: Final[tuple[CountedRow, ...]] = (
     _register("counter", "claims_taken_over", "Outboxes of other replicas that were taken over."),
     _register("gauge", "outboxes", "Endpoints of the fleet whose events are not known to be published."),
     _register("gauge", "oldest_outbox_seconds", "Age of the oldest claim on one of these."),
+    _register("counter", "unreadable_events", "Things in outboxes that were no events, and dropped."),
+    _register("counter", "unusable", "Stored endpoints that a list could not show as a whole, each time."),
     _register(
         "counter",
         "tasks",
@@ -381,7 +383,7 @@ REGISTER_TABLE: Final[tuple[CountedRow, ...]] = (
         "counter",
         "refused",
         "Refused for a limit: `pending_changes`, `pending_bytes`, `epmmp_requests`, `contention`, "
-        "`connections`, `batch_tasks`.",
+        "`connections`, `batch_tasks`, `lists`.",
         "limit",
     ),
     _register(

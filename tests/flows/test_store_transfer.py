@@ -348,16 +348,16 @@ async def test_indexes_are_made_once(store: Store, collection: Any) -> None:
     # Arrays as values go into the compound index, long ones too.
     collection.insert_one({"_id": "e", "metadata": [{"key": "k", "value": [1, [2], "x" * 5000]}]})
     plan = collection.find({"metadata": {"$elemMatch": {"key": "k", "value": 1}}}).explain()
-    assert plan["queryPlanner"]["winningPlan"]["inputStage"]["indexName"] == "metadata"
+    assert plan["queryPlanner"]["winningPlan"]["inputStage"]["indexName"] == "by_metadata"
 
 
 @pytest.mark.parametrize(
     ("keys", "options"),
     [
         ([("application", 1), ("endpoint_token", 1)], {"name": "mine", "unique": False}),
-        ([("something", 1)], {"name": "metadata"}),
-        ([("metadata.key", 1), ("metadata.value", 1)], {"unique": True}),
-        ([("application", 1), ("application_version", 1)], {"name": "x", "sparse": True}),
+        ([("something", 1)], {"name": "by_metadata"}),
+        ([("metadata.key", 1), ("metadata.value", 1), ("_id", 1)], {"unique": True}),
+        ([("application", 1), ("deleted_at", 1), ("_id", 1)], {"name": "x", "sparse": True}),
     ],
 )
 async def test_an_index_in_the_way_is_explained_and_left_alone(
@@ -373,6 +373,22 @@ async def test_an_index_in_the_way_is_explained_and_left_alone(
 
 
 async def test_an_equal_index_of_another_name_will_do(store: Store, collection: Any) -> None:
-    collection.create_index([("application", 1), ("application_version", 1)], name="theirs")
-    others = [spec.name for spec in INDEXES if spec.name != "application_version"]
+    collection.create_index([("application", 1), ("deleted_at", 1), ("_id", 1)], name="theirs")
+    others = [spec.name for spec in INDEXES if spec.name != "in_application"]
     assert await ensure_indexes(store) == others
+
+
+async def test_older_indexes_of_ours_are_replaced_and_those_of_others_are_not(
+    store: Store, collection: Any
+) -> None:
+    collection.create_index([("application", 1), ("application_version", 1)], name="application_version")
+    collection.create_index([("metadata.key", 1), ("metadata.value", 1)], name="metadata", sparse=True)
+    exists = {"deleted_at": {"$exists": True}}
+    collection.create_index([("deleted_at", 1)], name="tombstones", partialFilterExpression=exists)
+    assert await ensure_indexes(store) == [spec.name for spec in INDEXES]
+    names = {index["name"] for index in collection.list_indexes()}
+    assert names == {"_id_", "metadata", *(spec.name for spec in INDEXES)}
+    # As a replica of before may do while the fleet is being replaced; two at once do no harm.
+    collection.create_index([("application", 1), ("application_version", 1)], name="application_version")
+    await asyncio.gather(ensure_indexes(store), ensure_indexes(store))
+    assert "application_version" not in {index["name"] for index in collection.list_indexes()}

@@ -103,6 +103,14 @@ class MongoSettings(Group):
     max_pool_size: Annotated[Count, Field(le=1000)] = Field(
         16, description="Most connections to each server; loads, probes and the register share them."
     )
+    max_lists: Annotated[Count, Field(le=100)] = Field(
+        4,
+        description="Most lists, counts and listings of keys in use at once; they have connections (and with "
+        "Motor threads) of their own, as many and one more.",
+    )
+    max_waiting_lists: Count = Field(
+        64, description="Most of these that wait for their turn; one more is answered 503."
+    )
     fields: MongoFields = Field(default_factory=MongoFields, description="Field mapping.")
 
     def _conflicts(self) -> Iterator[Conflict]:

@@ -62,7 +62,10 @@ class OutgoingEvent:
     @classmethod
     def of_stored(cls, item: Mapping[str, Any]) -> OutgoingEvent:
         """From an item of the outbox. Raises KeyError, TypeError or ValueError for what is none."""
-        return cls(EventKind(item["kind"]), int(item["version"]), bytes(item["payload"]))
+        version, payload = item["version"], item["payload"]
+        if not isinstance(version, int | float) or not isinstance(payload, bytes):
+            raise TypeError("not an event")
+        return cls(EventKind(item["kind"]), int(version), payload)
 
 
 @cache

@@ -6,6 +6,8 @@ motor_store.py pymongo_store.py the same over either driver; client.py and base.
                                 what they share
 options.py                      settings → client options (time limits, TLS, authentication)
 sent.py                         what a write that failed can have changed
+gate.py long_reads.py lists.py  lists and counts, beside loads and writes and never in their way
+outboxes.py tasks.py tombstones.py  what the register works off in the background
 change_stream.py                which endpoints changed, told by MongoDB
 reply.py                        the answer to a find, its documents never decoded
 primary.py                      tells of a new primary

@@ -151,3 +151,6 @@ class Store(Protocol):
 
         Cancelled, it ends at once, and the server goes on. Raises ``IndexesRefused``, or as ``load`` does.
         """
+
+    async def drop_index(self, name: str, time_limit: float) -> None:
+        """Drops an index, if it is there."""

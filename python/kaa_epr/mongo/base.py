@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
+from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from kaa_epr.config.groups import StoreSettings
@@ -15,19 +15,29 @@ from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.mongo.api import MAX_IDS, IndexSpec, Write, WriteFailure, WriteOutcome, WriteUnconfirmed
 from kaa_epr.mongo.building import build
 from kaa_epr.mongo.change_stream import ChangeStreams
-from kaa_epr.mongo.endpoints import EndpointQueries
 from kaa_epr.mongo.errors import ForeignCollection
+from kaa_epr.mongo.gate import Gate
 from kaa_epr.mongo.handle import MAJORITY, Handle
 from kaa_epr.mongo.idempotency import IdempotencyQueries
+from kaa_epr.mongo.lists import ListQueries
+from kaa_epr.mongo.outboxes import OutboxQueries
 from kaa_epr.mongo.tasks import TaskQueries
 from kaa_epr.mongo.tombstones import TombstoneQueries
 
 _OUTBOX: Final = "outbox"
+_OTHERS: Final = 8
+"""Connections for writes, probes, the change stream and work in the background."""
+_LEAST_READS: Final = 2
+_WAITING_READS: Final = 8192
+"""More than requests of REST and 19/EPMMP may be under way."""
+_NO_SUCH_INDEX: Final = 27
 _NO_ENDPOINT: Final = "!"
 """Not a legal endpoint ID, so a load of it is as cheap as a load can be."""
 
 
-class MongoStore(EndpointQueries, TaskQueries, IdempotencyQueries, ChangeStreams, TombstoneQueries):
+class MongoStore(
+    OutboxQueries, ListQueries, TaskQueries, IdempotencyQueries, ChangeStreams, TombstoneQueries
+):
     """A ``kaa_epr.mongo.register_api.RegisterStore``; the methods are described there and in its base."""
 
     def __init__(self, mongo: MongoSettings, store: StoreSettings) -> None:
@@ -35,20 +45,25 @@ class MongoStore(EndpointQueries, TaskQueries, IdempotencyQueries, ChangeStreams
         super().__init__(mongo, store)
         self._mapped = _mapped_only(mongo.fields)
         self._many_answers = False
+        # Reads by ID beside loads: the rest is for loads, and for writes and what else there are few of.
+        at_once = max(_LEAST_READS, mongo.max_pool_size - store.max_loads - _OTHERS)
+        self._reads = Gate(at_once, _WAITING_READS)
 
     # --- loads ----------------------------------------------------------------------------------------------
     async def load(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
         """The documents of ``ids``, raw; see ``Store.load``."""
-        return await self._bounded(self._find(ids, self._mapped, time_limit), "load", time_limit)
+        return await self._bounded(self._find(ids, self._mapped, time_limit), "load", time_limit, self._loads)
 
     async def ping(self, time_limit: float) -> None:
         """Proves that loads work."""
-        await self._bounded(self._find([_NO_ENDPOINT], self._mapped, time_limit), "probe", time_limit)
+        await self._bounded(
+            self._find([_NO_ENDPOINT], self._mapped, time_limit), "probe", time_limit, self._loads
+        )
 
     async def _prove(self, handle: Handle, time_limit: float) -> None:
         """By such a load."""
         probe = self._find([_NO_ENDPOINT], self._mapped, time_limit)
-        await self._bounded(probe, "probe with new settings", time_limit, handle)
+        await self._bounded(probe, "probe with new settings", time_limit, self._loads, handle)
 
     async def _find(
         self,
@@ -117,7 +132,11 @@ class MongoStore(EndpointQueries, TaskQueries, IdempotencyQueries, ChangeStreams
         async def find() -> list[bytes]:
             return await self._find(ids, {_OUTBOX: 0}, time_limit)
 
-        return await self._limited(find, "read", time_limit)
+        await self._reads.enter("read", time_limit)
+        try:
+            return await self._limited(find, "read", time_limit)
+        finally:
+            self._reads.leave()
 
     async def current(self, ids: Sequence[str], time_limit: float) -> list[bytes]:
         """Whole documents."""
@@ -168,6 +187,18 @@ class MongoStore(EndpointQueries, TaskQueries, IdempotencyQueries, ChangeStreams
     async def build_indexes(self, specs: Sequence[IndexSpec]) -> None:
         """Until all of these are there; the server reads the collection once for all."""
         await build(self._newest.settings, self._store, specs)
+
+    async def drop_index(self, name: str, time_limit: float) -> None:
+        """Drops an index, if it is there."""
+
+        async def drop() -> None:
+            try:
+                await self._collection.drop_index(name)
+            except OperationFailure as error:
+                if error.code != _NO_SUCH_INDEX:
+                    raise
+
+        await self._limited(drop, f"drop index {name}", time_limit)
 
 
 def _mapped_only(f: MongoFields) -> dict[str, int]:

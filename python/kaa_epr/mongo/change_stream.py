@@ -132,7 +132,9 @@ class ChangeStreams(BoundedClient):
 
     async def watch(self, after: Position | None, time_limit: float) -> ChangeCursor:
         """A stream that begins at ``after``, or now."""
-        return await self._bounded(self._open_stream(after), "open the change stream", time_limit)
+        return await self._bounded(
+            self._open_stream(after), "open the change stream", time_limit, self._others
+        )
 
     async def _open_stream(self, after: Position | None) -> ChangeCursor:
         session = await self._session()
@@ -193,7 +195,7 @@ class ChangeStreams(BoundedClient):
             return reply
 
         seconds = await_ms / 1000 + time_limit
-        return await self._bounded(ask(), "follow the change stream", seconds, belongs.handle)
+        return await self._bounded(ask(), "follow the change stream", seconds, self._others, belongs.handle)
 
     async def forget(self, belongs: Belongs, cursor: int) -> None:
         """Ends a stream at the server, as far as that can be done quickly; else its time there ends it."""
@@ -204,7 +206,7 @@ class ChangeStreams(BoundedClient):
             await belongs.session.end_session()
 
         try:
-            await self._bounded(kill(), "end the change stream", _CLOSE_SECONDS, belongs.handle)
+            await self._bounded(kill(), "end the change stream", _CLOSE_SECONDS, self._others, belongs.handle)
         except StoreError as error:
             _log.debug("a change stream was not ended at the server", error=str(error))
 

@@ -12,6 +12,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import pymongo
@@ -30,6 +31,7 @@ from kaa_epr.mongo.errors import (
     from_driver,
 )
 from kaa_epr.mongo.handle import MAJORITY, Handle, current, digests, make_handle
+from kaa_epr.mongo.long_reads import LongClient, LongReads
 from kaa_epr.mongo.options import client_options
 from kaa_epr.mongo.primary import PrimaryWatch
 from kaa_epr.mongo.reply import FirstBatch, first_batch
@@ -40,8 +42,33 @@ _T = TypeVar("_T")
 
 _CLOSE_SECONDS: Final = 1.0
 """How long closing waits for operations that nobody waits for any more."""
+_MAX_OTHERS: Final = 8
+"""Operations beside loads that may be left behind."""
 _RETIRE_SECONDS: Final = 60.0
 """How long a client that was replaced is left to the operations that began with it."""
+
+
+class Abandoned:
+    """Operations of one kind that nobody waits for any more and that the driver has not finished yet."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether they are so many that no more of the kind should begin."""
+        return len(self.tasks) >= self._most
+
+    def add(self, task: asyncio.Task[Any]) -> None:
+        """One more, until it ends."""
+        self.tasks.add(task)
+        task.add_done_callback(self._bury)
+
+    def _bury(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.debug("an operation past its time limit ended with %s", type(error).__name__)
 
 
 class BoundedClient(ABC):
@@ -55,10 +82,11 @@ class BoundedClient(ABC):
         self.fields = mongo.fields
         self._watch = PrimaryWatch(asyncio.get_running_loop())
         self._store = store
-        self._abandoned: set[asyncio.Task[Any]] = set()
-        # As many as loads may be in flight: so many a store that hangs leaves behind until the breaker trips.
-        # Each holds a connection and, under Motor, one of few threads (five per processor, shared by all).
-        self._max_abandoned = store.max_loads
+        # Each holds a connection and, under Motor, a thread. As many as loads may be in flight: so many a
+        # store that hangs leaves behind until the breaker trips. Others keep no load from beginning.
+        self._loads = Abandoned(store.max_loads)
+        self._others = Abandoned(_MAX_OTHERS)
+        self._long_reads = LongReads(mongo.max_lists, mongo.max_waiting_lists)
         self._newest = self._make_handle(mongo)
         self._retired: set[Handle] = set()
         self._name = mongo.collection
@@ -67,8 +95,11 @@ class BoundedClient(ABC):
 
     def _make_handle(self, mongo: MongoSettings) -> Handle:
         options = client_options(mongo, self._store) | {"event_listeners": [self._watch, SentWatch()]}
+        uri = mongo.uri.get_secret_value()
+        long = client_options(mongo, self._store)
+        open_long = partial(self._open_long, uri, long, mongo.database, mongo.max_lists)
         with refusing_settings():
-            return make_handle(mongo, lambda: self._open(mongo.uri.get_secret_value(), options))
+            return make_handle(mongo, partial(self._open, uri, options), open_long)
 
     @property
     def _handle(self) -> Handle:
@@ -93,13 +124,22 @@ class BoundedClient(ABC):
         """The driver's client."""
 
     @abstractmethod
+    def _open_long(self, uri: str, options: Mapping[str, Any], database: str, at_once: int) -> LongClient:
+        """The driver's client of reads that may take long."""
+
+    @abstractmethod
     async def _close(self, client: Any) -> None:
         """Closes the driver's client."""
 
+    async def _close_both(self, handle: Handle) -> None:
+        if handle.opened_long is not None:
+            await handle.opened_long.close()
+        await self._close(handle.client)
+
     @property
     def abandoned(self) -> int:
-        """Operations nobody waits for any more that the driver has not finished yet."""
-        return len(self._abandoned)
+        """Loads nobody waits for any more that the driver has not finished yet."""
+        return len(self._loads.tasks)
 
     def on_primary_changed(self, callback: Callable[[], None]) -> None:
         """Sets what is called when another primary, or a new term of one, is seen."""
@@ -119,7 +159,7 @@ class BoundedClient(ABC):
         try:
             await self._prove(made, time_limit)
         except BaseException:
-            await self._close(made.client)
+            await self._close_both(made)
             raise
         old, self._newest = self._newest, made
         self._retired.add(old)
@@ -143,30 +183,35 @@ class BoundedClient(ABC):
         unfinished = set(handle.operations)
         for task in unfinished:
             task.cancel()
-        await self._close(handle.client)
+        await self._close_both(handle)
         await handle.idle(_CLOSE_SECONDS)
         self._retired.discard(handle)
 
     # --- for subclasses -------------------------------------------------------------------------------------
     async def _bounded(
-        self, work: Coroutine[Any, Any, _T], operation: str, time_limit: float, handle: Handle | None = None
+        self,
+        work: Coroutine[Any, Any, _T],
+        operation: str,
+        time_limit: float,
+        abandoned: Abandoned,
+        handle: Handle | None = None,
     ) -> _T:
         """The result of ``work``, which runs in a task of its own, on one client, and is never cancelled.
 
         Cancelling would make PyMongo close the connection, and Motor leave its thread alone with it. When
         time is up, or the caller is cancelled, the work is left to its own time limits.
         """
-        if len(self._abandoned) >= self._max_abandoned:
+        if abandoned.full:
             work.close()
-            raise StoreOverloaded(len(self._abandoned))
+            raise StoreOverloaded(len(abandoned.tasks))
         task = (handle or self._newest).begin(work)
         try:
             done, _ = await asyncio.wait((task,), timeout=time_limit)
         except asyncio.CancelledError:
-            self._abandon(task)
+            abandoned.add(task)
             raise
         if not done:
-            self._abandon(task)
+            abandoned.add(task)
             raise StoreTimeout(operation, time_limit)
         if task.cancelled():
             raise StoreUnavailable("it was closed", Effect.PERHAPS)
@@ -177,15 +222,6 @@ class BoundedClient(ABC):
         finally:
             # The error's traceback holds this frame, and the task the error: no cycle to be left behind.
             del task
-
-    def _abandon(self, task: asyncio.Task[Any]) -> None:
-        self._abandoned.add(task)
-        task.add_done_callback(self._bury)
-
-    def _bury(self, task: asyncio.Task[Any]) -> None:
-        self._abandoned.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.debug("an operation past its time limit ended with %s", type(error).__name__)
 
     async def _limited(
         self, work: Callable[[], Coroutine[Any, Any, _T]], operation: str, time_limit: float
@@ -199,7 +235,7 @@ class BoundedClient(ABC):
                 except (PyMongoError, BSONError) as error:
                     raise from_driver(error, operation, time_limit, sent.effect(error)) from error
 
-        return await self._bounded(run(), operation, time_limit + 1)
+        return await self._bounded(run(), operation, time_limit + 1, self._others)
 
     async def _ask(self, command: Mapping[str, Any], read_concern: str = MAJORITY) -> FirstBatch:
         command = {**command, "readConcern": {"level": read_concern}}

@@ -69,7 +69,7 @@ def _update(fields: Fields, events: Sequence[Mapping[str, Any]], claim: Claim) -
     return changes | ({"$unset": dict(fields.unset)} if fields.unset else {})
 
 
-def take_over(endpoint_id: str, seen_claim: str | None, claim: Claim) -> UpdateOne:
+def take_over(endpoint_id: str, seen_claim: Any, claim: Claim) -> UpdateOne:
     """Claims an outbox, if its claim is still the one that was seen."""
     condition = {"_id": endpoint_id, OUTBOX: {"$exists": True}, f"{CLAIM}.id": seen_claim}
     changes = {

@@ -60,6 +60,16 @@ class StoreOverloaded(StoreUnavailable):
         self.unfinished = unfinished
 
 
+class StoreBusy(StoreUnavailable):
+    """So many operations of one kind wait for their turn that no more may."""
+
+    def __init__(self, operation: str, waiting: int) -> None:
+        super().__init__(f"{waiting} operations of one kind are under way or waiting ({operation})")
+        self.args = (operation, waiting)
+        self.operation = operation
+        self.waiting = waiting
+
+
 class StoreTimeout(StoreError):
     """The store did not answer in time."""
 

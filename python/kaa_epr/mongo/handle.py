@@ -37,8 +37,17 @@ class Handle:
     settings: MongoSettings
     digests: Digests
     """Of the files that the settings name; with these they decide whether another client would differ."""
+    open_long: Callable[[], Any]
+    """Opens the client of reads that may take long; see ``long_reads``."""
+    opened_long: Any = None
     operations: set[asyncio.Task[Any]] = field(default_factory=set)
     """Those under way on it."""
+
+    def long(self) -> Any:
+        """That client, which is opened when it is asked for first. Raises what the driver raises."""
+        if self.opened_long is None:
+            self.opened_long = self.open_long()
+        return self.opened_long
 
     def begin(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Runs ``work`` in a task of its own, within which this is the ``current`` handle."""
@@ -66,8 +75,11 @@ def current() -> Handle | None:
     return _current.get()
 
 
-def make_handle(mongo: MongoSettings, opened: Callable[[], Any]) -> Handle:
-    """A handle on what ``opened`` makes. Raises what that raises, or OSError for unreadable files."""
+def make_handle(mongo: MongoSettings, opened: Callable[[], Any], open_long: Callable[[], Any]) -> Handle:
+    """A handle on what ``opened`` makes. Raises what that raises, or OSError for unreadable files.
+
+    ``open_long``: makes the client of reads that may take long.
+    """
     files = digests(mongo)
     client = opened()
     database = client.get_database(
@@ -76,7 +88,7 @@ def make_handle(mongo: MongoSettings, opened: Callable[[], Any]) -> Handle:
         read_concern=ReadConcern(MAJORITY),
         write_concern=WriteConcern(MAJORITY),
     )
-    return Handle(client, database, database.get_collection(mongo.collection), mongo, files)
+    return Handle(client, database, database.get_collection(mongo.collection), mongo, files, open_long)
 
 
 def digests(mongo: MongoSettings) -> Digests:

@@ -1,4 +1,4 @@
-"""The indexes of our own collection: a list of specifications, made or compared at start, never changed.
+"""The indexes of our own collection: a list of specifications, made or compared at start.
 
 Only who writes documents needs them. A responder alone asks by ``_id``, which always has an index, and must
 leave a collection that is another service's as it is.
@@ -9,19 +9,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from kaa_epr.log import get_logger
 from kaa_epr.mongo.api import IndexSpec, Store
 from kaa_epr.mongo.errors import IndexesRefused, StoreError
 
+_log = get_logger(__name__)
+
 INDEXES: Final = (
     IndexSpec(
-        name="application_version",
-        fields=("application", "application_version"),
-        reason="endpoints of an application or application version",
+        name="living",
+        fields=("deleted_at", "_id"),
+        reason="endpoints in the order of their IDs, without tombstones; their number; old tombstones",
     ),
     IndexSpec(
-        name="metadata",
-        fields=("metadata.key", "metadata.value"),
-        reason="endpoint filters: {metadata: {$elemMatch: {key, value}}}, for every key",
+        name="in_application",
+        fields=("application", "deleted_at", "_id"),
+        reason="the same of an application",
+    ),
+    IndexSpec(
+        name="in_version",
+        fields=("application_version", "deleted_at", "_id"),
+        reason="the same of an application version",
+    ),
+    IndexSpec(
+        name="by_metadata",
+        fields=("metadata.key", "metadata.value", "_id"),
+        reason="endpoints with a value, {metadata: {$elemMatch: {key, value}}}, in the order of their IDs",
     ),
     IndexSpec(
         name="endpoint_token",
@@ -36,13 +49,13 @@ INDEXES: Final = (
         partial={"outbox": {"$exists": True}},
         reason="the few endpoints whose events are not published yet",
     ),
-    IndexSpec(
-        name="tombstones",
-        fields=("deleted_at",),
-        partial={"deleted_at": {"$exists": True}},
-        reason="unregistered endpoints, the oldest first, to be forgotten",
-    ),
 )
+OBSOLETE: Final = (
+    IndexSpec(name="application_version", fields=("application", "application_version")),
+    IndexSpec(name="metadata", fields=("metadata.key", "metadata.value")),
+    IndexSpec(name="tombstones", fields=("deleted_at",), partial={"deleted_at": {"$exists": True}}),
+)
+"""What we made before and the ones above replace."""
 
 _LIST_SECONDS: Final = 5.0
 _UNAUTHORIZED: Final = 13
@@ -77,6 +90,8 @@ class Found(NamedTuple):
     missing: tuple[IndexSpec, ...]
     ours: tuple[IndexSpec, ...]
     """There under our names; perhaps they are still being built."""
+    obsolete: tuple[str, ...] = ()
+    """Names of what we made before, and nothing needs any more once the others are there."""
 
 
 async def look_for_indexes(store: Store) -> Found:
@@ -91,17 +106,29 @@ async def look_for_indexes(store: Store) -> Found:
     return Found(
         tuple(spec for spec, name in there if name is None),
         tuple(spec for spec, name in there if name == spec.name),
+        tuple(spec.name for spec in OBSOLETE if _is_still_ours(spec, present)),
     )
 
 
 async def build_indexes(store: Store, found: Found) -> None:
-    """Until those that are missing, or being built, are there; however long it takes, see ``building``."""
+    """Until those that are missing, or being built, are there; however long it takes, see ``building``.
+
+    What they replace is dropped then. It may be called again at any time, and by several at once.
+    """
     try:
         await store.build_indexes([*found.missing, *found.ours])
     except IndexesRefused as error:
         # Who may not make indexes may use those that somebody else made.
         if found.missing or error.code != _UNAUTHORIZED:
             raise
+    for name in found.obsolete:
+        try:
+            await store.drop_index(name, _LIST_SECONDS)
+        except StoreError as error:
+            # It costs writes something, and no more; the next start tries again.
+            _log.warning(
+                "an index that nothing needs any more could not be dropped", index=name, error=str(error)
+            )
 
 
 async def ensure_indexes(store: Store) -> list[str]:
@@ -130,6 +157,10 @@ def _present_as(spec: IndexSpec, present: Mapping[str, Mapping[str, Any]], names
         if name == spec.name or (there["key"] == wanted["key"] and "partialFilterExpression" not in there):
             raise IndexConflict(namespace, spec.name, f"{name}: {there}", str(wanted), spec.reason)
     return None
+
+
+def _is_still_ours(spec: IndexSpec, present: Mapping[str, Mapping[str, Any]]) -> bool:
+    return spec.name in present and _described(present[spec.name]) == _as_described(spec)
 
 
 def _as_described(spec: IndexSpec) -> dict[str, Any]:

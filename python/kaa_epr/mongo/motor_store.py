@@ -9,6 +9,7 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from kaa_epr.mongo.base import MongoStore
+from kaa_epr.mongo.long_reads import LongClient, ThreadedLongClient
 
 
 class MotorStore(MongoStore):
@@ -21,6 +22,9 @@ class MotorStore(MongoStore):
 
     def _open(self, uri: str, options: Mapping[str, Any]) -> Any:
         return AsyncIOMotorClient(uri, **options)
+
+    def _open_long(self, uri: str, options: Mapping[str, Any], database: str, at_once: int) -> LongClient:
+        return ThreadedLongClient(uri, options, database, at_once)
 
     async def _session(self) -> Any:
         return await self._handle.client.start_session(causal_consistency=False)

@@ -15,10 +15,12 @@ class Outbox(NamedTuple):
     endpoint_id: str
     owner: str | None
     """Replica that claimed them last."""
-    claim_id: str | None
-    """Of whoever publishes them; None: nobody's."""
-    events: tuple[Mapping[str, Any], ...]
-    """As they are stored, in order."""
+    claim_id: Any
+    """Of whoever publishes them, as it is stored; None: nobody's."""
+    events: tuple[Any, ...]
+    """As they are stored, in order; each may be anything."""
+    claim_broken: bool = False
+    """What stands in the claim's place is none, and must go before the outbox can be claimed."""
 
 
 class EndpointQuery(NamedTuple):
@@ -31,6 +33,15 @@ class EndpointQuery(NamedTuple):
     """Keys and the values they must have, as MongoDB compares."""
 
 
+class Piece(NamedTuple):
+    """A part of a list."""
+
+    documents: bytes
+    """Raw, one behind the other."""
+    whole: bool
+    """Whether none was left out for its size."""
+
+
 class RegisterStore(Store, Protocol):
     """Endpoint documents, their outboxes, and batch tasks. Times in seconds, errors as ``Store``'s."""
 
@@ -41,8 +52,16 @@ class RegisterStore(Store, Protocol):
         majority has lags behind an outbox that was cleared just now.
         """
 
-    async def outboxes(self, owner: str, expiry: float, limit: int, time_limit: float) -> list[Outbox]:
-        """Outboxes that ``owner`` may publish: its own, and those whose claim is older than ``expiry``."""
+    async def outboxes(
+        self, owner: str, expiry: float, limit: int, time_limit: float, skip: int = 0
+    ) -> list[Outbox]:
+        """Outboxes that ``owner`` may publish: its own, and those whose claim is older than ``expiry``.
+
+        The oldest claims first, ``skip`` of them left out.
+        """
+
+    async def remove_broken_claims(self, ids: Sequence[str], time_limit: float) -> None:
+        """Takes away what stands in the place of a claim and is none."""
 
     async def backlog(self, time_limit: float) -> tuple[int, float]:
         """How many outboxes there are, counted to a limit, and the age of the oldest claim in seconds."""
@@ -54,15 +73,30 @@ class RegisterStore(Store, Protocol):
         """
 
     async def find_endpoints(
-        self, query: EndpointQuery, *, offset: int, limit: int, with_metadata: bool, time_limit: float
-    ) -> bytes:
-        """Raw documents in the order of their ids: ``limit``, or as many as fit into 16 MiB."""
+        self,
+        query: EndpointQuery,
+        *,
+        after: str | None,
+        offset: int,
+        limit: int,
+        with_metadata: bool,
+        time_limit: float,
+    ) -> Piece:
+        """Raw documents in the order of their ids: ``limit``, or as many as fit into 16 MiB.
 
-    async def count_endpoints(self, query: EndpointQuery, time_limit: float) -> int:
-        """How many endpoints ``query`` fits."""
+        They begin behind the id ``after`` (None: with the first) and leave out ``offset`` there. Lists,
+        counts and keys have connections of their own, and wait for their turn within ``time_limit``; they
+        raise ``StoreBusy`` where too many wait already.
+        """
 
-    async def metadata_keys(self, application: str, time_limit: float) -> dict[str, list[str]]:
-        """Application version → the metadata keys its endpoints have, both sorted."""
+    async def count_endpoints(self, query: EndpointQuery, limit: int, time_limit: float) -> int:
+        """How many endpoints ``query`` fits, counted to ``limit``."""
+
+    async def metadata_keys(self, application: str, time_limit: float) -> bytes:
+        """Raw documents ``{_id: {version, key}}``, each pair once, sorted.
+
+        A version or key that is no string, or is missing, tells of an endpoint that cannot be shown whole.
+        """
 
     async def purge_tombstones(self, retention: float, limit: int, time_limit: float) -> int:
         """Deletes up to ``limit`` tombstones, older than ``retention`` and without unpublished events."""

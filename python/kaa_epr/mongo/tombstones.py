@@ -19,7 +19,7 @@ class TombstoneQueries(BoundedClient):
     async def purge_tombstones(self, retention: float, limit: int, time_limit: float) -> int:
         """Deletes the oldest ones, each only if it is still one and its events are published."""
         old: dict[str, Any] = {
-            "deleted_at": {"$exists": True, "$type": "date"},
+            "deleted_at": {"$type": "date"},
             OUTBOX: {"$exists": False},
             "$expr": {"$lt": ["$deleted_at", {"$subtract": ["$$NOW", round(retention * 1000)]}]},
         }

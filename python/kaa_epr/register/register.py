@@ -11,6 +11,7 @@ from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.settings import Settings
 from kaa_epr.ending import Ending
 from kaa_epr.http.auth import Authenticator
+from kaa_epr.http.server import HttpServer
 from kaa_epr.log import get_logger
 from kaa_epr.metrics import CountedStats
 from kaa_epr.mongo.register_api import RegisterStore
@@ -24,12 +25,14 @@ from kaa_epr.refusals import Stored, Unavailable
 from kaa_epr.register.commit.batch import Parts, PipelineLimits, no_events
 from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.decide.viewing import view_of
 from kaa_epr.register.endpoints import Endpoints, EpmmpHandlers
 from kaa_epr.register.epmmp.operations import operations_of
 from kaa_epr.register.epmmp.service import EpmmpService
 from kaa_epr.register.intake.applications import Applications
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.intake.reading import reading_of
+from kaa_epr.register.lists import pages_of
 from kaa_epr.register.outbox.sweeper import Sweeper
 from kaa_epr.register.preparation import Preparation
 from kaa_epr.register.purge import Purge
@@ -101,24 +104,30 @@ class Register:
             supervisor,
         )
         self._authenticator = Authenticator(self._settings.security, self.stats.auth_failures, supervisor)
-        self._server = create_server(
-            rest_app(
-                self._settings,
-                self.endpoints,
-                self._tasks,
-                self._reading,
-                self._limits,
-                self._authenticator,
-                self.budget,
-            ),
-            self._settings.rest,
-            shared=settings.workers > 1,
-            on_refused=partial(self.stats.refuse, "connections"),
-        )
+        self._server = self._rest(settings)
         self._serving = False
         self.attached = asyncio.Event()
         """Set when writes are taken for the first time."""
         self._preparation = Preparation(store, supervisor)
+
+    def _rest(self, settings: Settings) -> HttpServer:
+        view = view_of(settings.engine, self._limits)
+        app = rest_app(
+            self._settings,
+            self.endpoints,
+            self._tasks,
+            self._reading,
+            self._limits,
+            pages_of(self._settings, self._store, self.stats, view),
+            self._authenticator,
+            self.budget,
+        )
+        return create_server(
+            app,
+            self._settings.rest,
+            shared=settings.workers > 1,
+            on_refused=partial(self.stats.refuse, "connections"),
+        )
 
     def _rules(self) -> Rules | Unavailable:
         """The rules, with the connected server's limit on payloads; a refusal while nothing is changed."""

@@ -37,6 +37,7 @@ _LIMITS: Final = (
     "contention",
     "connections",
     "batch_tasks",
+    "lists",
 )
 _DROPPED: Final = ("no_reply", "bad_reply", "expired")
 _STEPS: Final = ("accepted", "taken", "done", "failed", "unusable")
@@ -67,6 +68,10 @@ class Stats:
     outboxes: int = 0
     oldest_outbox: float = 0.0
     """In seconds."""
+    unusable: int = 0
+    """Documents met in lists that could not be shown as a whole, each time."""
+    unreadable: int = 0
+    """Events in outboxes that were none, and dropped."""
     tasks: Labelled = field(default_factory=lambda: _zeros(*_STEPS))
     refused: Labelled = field(default_factory=lambda: _zeros(*_LIMITS))
     dropped: Labelled = field(default_factory=lambda: _zeros(*_DROPPED))
@@ -77,6 +82,10 @@ class Stats:
         """A change was answered."""
         self.outcomes[OPERATIONS[type(command)], outcome] += 1
         self.seconds.observe(seconds)
+
+    def meet_unusable(self) -> None:
+        """A document could not be shown as a whole."""
+        self.unusable += 1
 
     def refuse(self, limit: str) -> None:
         """Something was refused for a limit."""
@@ -100,6 +109,8 @@ class Stats:
             "claims_taken_over": self.taken_over,
             "outboxes": self.outboxes,
             "oldest_outbox_seconds": self.oldest_outbox,
+            "unusable": self.unusable,
+            "unreadable_events": self.unreadable,
             "tasks": self.tasks,
             "refused": self.refused,
             "requests_dropped": self.dropped,

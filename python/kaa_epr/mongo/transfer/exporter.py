@@ -14,8 +14,9 @@ from kaa_epr.config.mongo import MongoFields
 from kaa_epr.mongo.api import Store
 from kaa_epr.mongo.documents import DocumentInvalid
 from kaa_epr.mongo.errors import StoreUnavailable
+from kaa_epr.mongo.lenient import LENIENT
 from kaa_epr.mongo.transfer.lines import format_line, stored_endpoint
-from kaa_epr.mongo.transfer.planning import RAW, split
+from kaa_epr.mongo.transfer.planning import split
 
 _PAGE: Final = 500
 """Documents of one page; the store ends it at 16 MiB."""
@@ -91,7 +92,7 @@ async def export_endpoints(
 def _format(documents: bytes, fields: MongoFields) -> _Page:
     page = _Page()
     for document in split(documents):
-        page.last = RawBSONDocument(document, RAW)[fields.id]
+        page.last = RawBSONDocument(document, LENIENT)[fields.id]
         try:
             endpoint = stored_endpoint(document, fields)
             if endpoint is None:
@@ -100,6 +101,6 @@ def _format(documents: bytes, fields: MongoFields) -> _Page:
                 page.lines.append(format_line(endpoint) + "\n")
         except DocumentInvalid as error:
             page.refused.append(NotExported(page.last, str(error)))
-        except BSONError:
+        except (BSONError, ValueError, TypeError):
             page.refused.append(NotExported(page.last, "not valid BSON or UTF-8"))
     return page

@@ -13,20 +13,19 @@ from typing import Any, Final, NamedTuple
 import bson
 from bson import CodecOptions, Int64
 from bson.errors import BSONError
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
 from kaa_epr.mongo.api import Write, WriteFailure
 from kaa_epr.mongo.documents import Endpoint, new_document
 from kaa_epr.mongo.extjson import EXACT
+from kaa_epr.mongo.lenient import LENIENT
 
 DUPLICATE_KEY: Final = 11_000
 _TYPE_MISMATCH: Final = 14
 _TOO_LARGE: Final = 10_334
 _NOT_VALID: Final = 121
 _LENIENT: Final[CodecOptions[dict[str, Any]]] = EXACT.with_options(unicode_decode_error_handler="replace")
-RAW: Final = DEFAULT_RAW_BSON_OPTIONS.with_options(unicode_decode_error_handler="replace")
-"""For reading one top-level field of a document that may hold invalid UTF-8 elsewhere."""
 _NAMES: Final = ("application", "application_version", "endpoint_token")
 
 
@@ -108,7 +107,7 @@ def _id_of(document: bytes) -> Any:
     # MongoDB keeps `_id` first. RawBSONDocument would look at everything that follows.
     if document[4:9] == b"\x02_id\0":
         return document[13 : 12 + int.from_bytes(document[9:13], "little")].decode()
-    return RawBSONDocument(document, RAW)["_id"]
+    return RawBSONDocument(document, LENIENT)["_id"]
 
 
 def split(batch: bytes) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import bson
-from bson import Int64
+from bson import DBRef, Int64
 from bson.errors import BSONError
 
 from kaa_epr.mongo.conditional import CLAIM, OUTBOX
@@ -94,6 +94,9 @@ def _metadata(stored: Any) -> dict[str, Any]:
         return {}
     if isinstance(stored, dict):
         return stored
+    if isinstance(stored, DBRef):
+        # A document with keys that make it look like one.
+        return dict(stored.as_doc())
     if not isinstance(stored, list):
         raise TypeError("metadata is neither an array nor a document")
     values: dict[str, Any] = {}

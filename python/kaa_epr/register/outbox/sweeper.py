@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from bson.errors import BSONError
+
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.messages.outgoing import OutgoingEvent
 from kaa_epr.mongo import conditional
@@ -31,6 +33,9 @@ _PAUSE: Final = 0.05
 """Seconds at least between two looks, however often somebody calls."""
 
 
+_Readable = tuple[Outbox, list[OutgoingEvent]]
+
+
 class Sweeper:
     """One background task; ``kick`` when an outbox is known to wait."""
 
@@ -49,6 +54,7 @@ class Sweeper:
         self._work = (supervisor or Supervisor()).lasting("sweeper", self._run)
         self._repeats = Repeats()
         self._counted = float("-inf")
+        self._skip = 0
 
     def start(self) -> None:
         """Begins looking."""
@@ -93,41 +99,71 @@ class Sweeper:
     async def sweep(self) -> int:
         """Publishes one batch of outboxes; how many were found. Raises StoreError or PublishFailed."""
         p = self._parts
-        if isinstance(p.rules(), Unavailable):
+        rules = p.rules()
+        if isinstance(rules, Unavailable):
             return 0
-        limits = p.limits
-        found = await p.store.outboxes(p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout)
+        found = await self._look()
         wanted = [outbox for outbox in found if outbox.endpoint_id not in self._busy]
-        claim = new_claim(p.replica_id)
+        readable = [(outbox, self._events(outbox)) for outbox in wanted]
+        # What NATS takes no more stays, and its endpoint as it is, until NATS takes it again.
+        fitting = [each for each in readable if self._fits(*each, rules.max_event_bytes)]
         begun = asyncio.get_running_loop().time()
-        taken = await self._take_over(wanted, claim)
-        events = [event for outbox in taken for event in self._events(outbox)]
+        claim = new_claim(p.replica_id)
+        taken = await self._take_over(fitting, claim)
+        # Where all of them stay, others may wait behind them.
+        self._skip = self._skip + len(found) if len(found) == _BATCH and not taken else 0
         if not taken:
             return 0
-        left = begun + limits.claim_expiry / 2 - asyncio.get_running_loop().time()
+        events = [event for _, its in taken for event in its]
+        left = begun + p.limits.claim_expiry / 2 - asyncio.get_running_loop().time()
         await p.publisher.publish(events, left)
-        ids = [outbox.endpoint_id for outbox in taken]
-        await p.store.clear_outboxes(ids, [claim], limits.store_timeout)
+        ids = [outbox.endpoint_id for outbox, _ in taken]
+        await p.store.clear_outboxes(ids, [claim], p.limits.store_timeout)
         p.stats.republished += len(events)
-        p.stats.taken_over += sum(outbox.owner != p.replica_id for outbox in taken)
+        p.stats.taken_over += sum(outbox.owner != p.replica_id for outbox, _ in taken)
         _log.info("published what was left behind", endpoints=len(taken), events=len(events))
         return len(found)
 
-    async def _take_over(self, outboxes: Sequence[Outbox], claim: conditional.Claim) -> list[Outbox]:
+    async def _look(self) -> list[Outbox]:
+        p, limits = self._parts, self._parts.limits
+        found = await p.store.outboxes(
+            p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout, self._skip
+        )
+        broken = [outbox.endpoint_id for outbox in found if outbox.claim_broken]
+        if broken:
+            self._repeats.warning(_log, "removed what stood in the place of a claim", endpoints=len(broken))
+            await p.store.remove_broken_claims(broken, limits.store_timeout)
+        return found
+
+    async def _take_over(self, outboxes: Sequence[_Readable], claim: conditional.Claim) -> list[_Readable]:
         if not outboxes:
             return []
         p = self._parts
-        writes = [conditional.take_over(o.endpoint_id, o.claim_id, claim) for o in outboxes]
+        writes = [conditional.take_over(o.endpoint_id, o.claim_id, claim) for o, _ in outboxes]
         outcome = await p.store.write(writes, p.limits.store_timeout)
         lost = {failure.position for failure in outcome.failures}
-        return [outbox for position, outbox in enumerate(outboxes) if position not in lost]
+        return [each for position, each in enumerate(outboxes) if position not in lost]
 
     def _events(self, outbox: Outbox) -> list[OutgoingEvent]:
-        try:
-            return [OutgoingEvent.of_stored(item) for item in outbox.events]
-        except (KeyError, TypeError, ValueError) as error:
-            # Not ours: dropped, or the endpoint could never be changed again.
-            _log.error(
-                "an outbox is unreadable and dropped", endpoint_id=outbox.endpoint_id, error=str(error)
+        """Those that can be read. The others are not ours: dropped, or nothing could follow them ever."""
+        events = []
+        for item in outbox.events:
+            try:
+                events.append(OutgoingEvent.of_stored(item))
+            except (KeyError, TypeError, ValueError, OverflowError, BSONError) as error:
+                self._parts.stats.unreadable += 1
+                self._repeats.warning(
+                    _log,
+                    "an event in an outbox is unreadable and dropped",
+                    endpoint_id=outbox.endpoint_id,
+                    kind=type(error).__name__,
+                )
+        return events
+
+    def _fits(self, outbox: Outbox, events: Sequence[OutgoingEvent], most: int) -> bool:
+        size = max((len(event.payload) for event in events), default=0)
+        if size > most:
+            self._repeats.warning(
+                _log, "an event is larger than NATS takes", endpoint_id=outbox.endpoint_id, bytes=size
             )
-            return []
+        return size <= most

@@ -11,6 +11,7 @@ from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.idempotency import Once
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.intake.reading import Reading
+from kaa_epr.register.lists import Pages
 from kaa_epr.register.rest.app import Limits, create_app
 from kaa_epr.register.rest.call import Backend
 from kaa_epr.register.rest.openapi import create_document
@@ -23,6 +24,7 @@ def rest_app(
     tasks: BatchTasks,
     reading: Reading,
     rules: Rules,
+    pages: Pages,
     authenticator: Authenticator,
     budget: Budget,
 ) -> App:
@@ -30,7 +32,7 @@ def rest_app(
     seconds = settings.store_timeout
     once = Once(endpoints, tasks, seconds, settings.tombstone_retention)
     return create_app(
-        Backend(endpoints, tasks, reading, once, rules, seconds, settings.rest.public_url),
+        Backend(endpoints, tasks, reading, once, rules, pages, seconds, settings.rest.public_url),
         authenticator,
         Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, budget),
         settings.rest.prefix,

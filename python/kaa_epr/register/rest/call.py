@@ -18,6 +18,7 @@ from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.idempotency import KeyedRequest, Once
 from kaa_epr.register.intake.commands import Command
 from kaa_epr.register.intake.reading import Reading
+from kaa_epr.register.lists import Pages
 from kaa_epr.register.rest.http import API, Reply, empty, preconditions_of
 from kaa_epr.register.tasks import BatchTasks
 
@@ -77,6 +78,7 @@ class Backend:
     """For requests that have an ``Idempotency-Key``."""
     rules: Rules
     """What a request may hold is judged before its conditions and before anything is read."""
+    pages: Pages
     seconds: float
     """Longest time for one step with the store."""
     public_url: str | None = None

@@ -91,7 +91,7 @@ OFFSET: Final = Parameter(
 LIMIT: Final = Parameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": 1000, "default": 20},
-    "Most endpoints to show. A page ends earlier where it would exceed 16 MiB; totalElements tells.",
+    "Most endpoints to show. A page ends earlier where it would exceed 16 MiB; `truncated` tells.",
 )
 ENDPOINT_ID: Final = Parameter("endpointId", {"type": "string"}, "Only the endpoint with this ID.")
 APPLICATION: Final = Parameter("applicationName", {"type": "string"}, "Only endpoints of this application.")

@@ -135,11 +135,25 @@ def _answers() -> Schema:
             metadata={"type": "object"},
             metadataUpdatedDate=_DATE,
             endpointToken=_TEXT,
+            problem={
+                "type": "string",
+                "description": "In lists: why the stored endpoint cannot be shown as a whole. What cannot be "
+                "read is left out; a full PUT of its metadata, or DELETE, repairs it.",
+            },
         ),
         "EndpointPage": _object(
             ("content", "totalElements"),
             content={"type": "array", "items": reference("Endpoint")},
             totalElements=_COUNT,
+            totalElementsIsLowerBound={
+                "const": True,
+                "description": "There where counting took too long: there may be more than totalElements.",
+            },
+            truncated={
+                "const": True,
+                "description": "There where the page ends before its limit although there are more: it would "
+                "exceed 16 MiB, or the store failed meanwhile.",
+            },
         ),
         "TaskReference": _object(("taskId",), taskId=_TEXT),
         "BatchStatus": _object(

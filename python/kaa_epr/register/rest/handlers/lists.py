@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.mongo.register_api import EndpointQuery
-from kaa_epr.mongo.transfer.planning import split
-from kaa_epr.refusals import store_unavailable
-from kaa_epr.register.decide.state import decode_state
+from kaa_epr.register.keys import keys_text, read_pairs
+from kaa_epr.register.lists import Range
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.http import Reply
-from kaa_epr.register.rest.shown import shown
+
+INCOMPLETE: Final = "Kaa-Epr-Incomplete"
+"""Header of an answer that leaves something out which cannot be read."""
 
 
 async def list_endpoints(backend: Backend, call: Call) -> Reply:
@@ -20,27 +23,18 @@ async def list_endpoints(backend: Backend, call: Call) -> Reply:
         call.query["applicationVersionName"],
         call.query["metadataFilter"] or {},
     )
-    with_metadata = call.query["include"] == "metadata"
-    store = backend.endpoints.store
-    try:
-        page = await store.find_endpoints(
-            query,
-            offset=call.query["offset"],
-            limit=call.query["limit"],
-            with_metadata=with_metadata,
-            time_limit=backend.seconds,
-        )
-        total = await store.count_endpoints(query, backend.seconds)
-    except StoreError:
-        raise store_unavailable() from None
-    content = [shown(decode_state(raw), with_metadata=with_metadata) for raw in split(page)]
-    return Reply(body={"content": content, "totalElements": total})
+    part = Range(call.query["offset"], call.query["limit"], call.query["include"] == "metadata")
+    return Reply(pieces=await backend.pages.page(query, part))
 
 
 async def list_application_keys(backend: Backend, call: Call) -> Reply:
     """``GET /applications/{applicationName}/metadata-keys``."""
+    application = call.path["applicationName"]
     try:
-        keys = await backend.endpoints.store.metadata_keys(call.path["applicationName"], backend.seconds)
-    except StoreError:
-        raise store_unavailable() from None
-    return Reply(body=keys)
+        groups = await backend.endpoints.store.metadata_keys(application, backend.seconds)
+    except StoreError as error:
+        raise backend.pages.unavailable(error) from None
+    pairs, problem = await read_pairs(groups)
+    if problem:
+        backend.pages.tell_of(application)
+    return Reply(pieces=keys_text(pairs), headers={INCOMPLETE: "true"} if problem else {})

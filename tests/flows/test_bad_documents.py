@@ -1,0 +1,135 @@
+"""Documents that no register writes, among good ones: lists, gets, keys, exports, repair."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from kaa_epr.client import EndpointMetadata, EpmmpClient
+from kaa_epr.config.settings import Settings
+from kaa_epr.mongo import open_store
+from kaa_epr.service import Service
+from tests.flows.register_support import serving
+from tests.flows.test_store_transfer import exported
+from tests.support.bad_documents import BAD, ODD, READABLE, REFERENCE, UNUSABLE, WHOLE, Bad
+
+GOOD: Final = ("a-good", "zz-good")
+LISTED: Final = sorted([*(bad.name for bad in BAD if bad.listed), *GOOD])
+
+
+@pytest.fixture
+def settings(settings_here: Callable[..., Settings], driver: str) -> Settings:
+    return settings_here(mongo={"driver": driver})
+
+
+@pytest.fixture
+async def service(settings: Settings, collection: Any) -> AsyncIterator[Service]:
+    async with serving(settings) as running:
+        collection.insert_many([{"_id": endpoint_id, **WHOLE} for endpoint_id in GOOD])
+        collection.insert_many([bad.document for bad in BAD])
+        yield running
+
+
+async def test_a_list_shows_of_each_what_can_be_shown(service: Service, http: httpx.AsyncClient) -> None:
+    page = (await http.get("/endpoints", params={"limit": 1000, "include": "metadata"})).json()
+    shown = {item["endpointId"]: item for item in page["content"]}
+    assert list(shown) == LISTED
+    assert page["totalElements"] == len(LISTED)
+    assert {name for name, item in shown.items() if "problem" in item} == {
+        bad.name for bad in (*UNUSABLE, *ODD)
+    }
+    for name in GOOD:
+        assert shown[name] == {
+            "endpointId": name,
+            "createdDate": "2024-05-01T00:00:00.000Z",
+            "appVersion": {"name": "app-v1"},
+            "metadata": {"room": "12"},
+        }
+    assert shown["version-number"]["metadata"] == {"room": "12"}
+    assert shown["metadata-number"]["appVersion"] == {"name": "app-v1"}
+    assert shown["reference"]["metadata"] == REFERENCE
+    assert shown["value"]["metadata"] == {"r": REFERENCE}
+    assert service.register is not None
+    assert service.register.stats.unusable == len(UNUSABLE) + len(ODD)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+@pytest.mark.parametrize("include", [{}, {"include": "metadata"}], ids=["", "metadata"])
+async def test_pages_of_any_size_show_each_once(
+    service: Service, http: httpx.AsyncClient, limit: int, include: dict[str, str]
+) -> None:
+    seen: list[str] = []
+    while True:
+        page = (await http.get("/endpoints", params={"offset": len(seen), "limit": limit, **include})).json()
+        assert page["totalElements"] == len(LISTED)
+        if not page["content"]:
+            break
+        seen += [item["endpointId"] for item in page["content"]]
+    assert seen == LISTED
+
+
+@pytest.mark.parametrize(
+    ("params", "absent"),
+    [
+        ({"applicationName": "app"}, {"application-document", "application-null", "bare", "null"}),
+        (
+            {"applicationVersionName": "app-v1"},
+            {"bare", "null", "version-number", "version-document", "bad-utf8-version"},
+        ),
+    ],
+)
+async def test_lists_of_some_endpoints(
+    service: Service, http: httpx.AsyncClient, params: dict[str, str], absent: set[str]
+) -> None:
+    page = (await http.get("/endpoints", params={**params, "limit": 1000})).json()
+    names = [item["endpointId"] for item in page["content"]]
+    assert names == [name for name in LISTED if name not in absent]
+    assert page["totalElements"] == len(names)
+
+
+async def test_a_list_by_a_value(service: Service, http: httpx.AsyncClient) -> None:
+    params = {"metadataFilter": '{"room": "12"}', "limit": "1000"}
+    page = (await http.get("/endpoints", params=params)).json()
+    assert {*GOOD, "twice", "items-without-key"} <= {item["endpointId"] for item in page["content"]}
+
+
+async def test_the_keys_of_their_application(service: Service, http: httpx.AsyncClient) -> None:
+    answer = await http.get("/applications/app/metadata-keys")
+    assert answer.json()["app-v1"] == ["$id", "$ref", "a", "b", "d", "n", "o", "r", "room", "t"]
+    assert answer.headers["kaa-epr-incomplete"] == "true"
+    good = await http.get("/applications/none/metadata-keys")
+    assert (good.json(), "kaa-epr-incomplete" in good.headers) == ({}, False)
+
+
+@pytest.mark.parametrize(
+    "bad", [bad for bad in BAD if not bad.name.startswith("id-")], ids=lambda bad: bad.name
+)
+async def test_gets_over_nats(service: Service, client: EpmmpClient, bad: Bad) -> None:
+    if bad.get == 200:
+        assert isinstance(await client.get(bad.name), EndpointMetadata)
+    else:
+        with pytest.raises(Exception, match=str(bad.get)):
+            await client.get(bad.name)
+
+
+async def test_exports(service: Service, settings: Settings) -> None:
+    store = open_store(settings.mongo, settings.store)
+    try:
+        text = await exported(store)
+    finally:
+        await store.close()
+    assert all(f'"endpointId":"{name}"' in text for name in GOOD)
+
+
+@pytest.mark.parametrize("bad", UNUSABLE, ids=lambda bad: bad.name)
+async def test_reads_over_rest_fail_alone(service: Service, http: httpx.AsyncClient, bad: Bad) -> None:
+    assert (await http.get(f"/endpoints/{bad.name}/metadata")).is_error or bad.name.startswith("version")
+    assert (await http.get(f"/endpoints/{GOOD[0]}/metadata")).json() == {"room": "12"}
+
+
+@pytest.mark.parametrize("bad", READABLE, ids=lambda bad: bad.name)
+async def test_reads_over_rest(service: Service, http: httpx.AsyncClient, bad: Bad) -> None:
+    assert (await http.get(f"/endpoints/{bad.name}/metadata")).status_code == 200
