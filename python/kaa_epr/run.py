@@ -148,9 +148,7 @@ class Hangup:
 
     async def _once(self) -> None:
         try:
-            settings = self._settings()
-            await self._service.reload(settings)
-            log.set_level(settings.log.level)
+            await self._service.reload(self._settings())
         except Exception as error:  # noqa: BLE001 the outermost boundary: the service goes on whatever it was
             _log.error("reload refused, going on as before", error=str(error), kind=type(error).__name__)
 

@@ -20,6 +20,7 @@ from typing import Final
 
 from kaa_epr import log
 from kaa_epr.backoff import jittered
+from kaa_epr.config.reloading import take_over
 from kaa_epr.config.settings import Settings
 from kaa_epr.errors import KaaEprError
 from kaa_epr.nats.options import wait_or
@@ -88,13 +89,15 @@ class _Parent:
 
     def _hangup(self) -> None:
         try:
-            self.settings = self._reload()
+            wanted = self._reload()
         except KaaEprError as error:
             _log.error("reload refused, going on as before", error=str(error))
             return
+        # A worker that is started again runs as the others do.
+        self.settings = take_over(self.settings, wanted).settings
         log.set_level(self.settings.log.level)
         for worker in self._workers:
-            worker.reload(self.settings)
+            worker.reload(wanted)
 
 
 class _Worker:

@@ -7,11 +7,11 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import trustme
-from pymongo import MongoClient, UpdateOne
+from pymongo import UpdateOne
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings, MongoTlsSettings
@@ -20,50 +20,13 @@ from kaa_epr.mongo import StoreError, open_store
 from kaa_epr.mongo.change_stream import ChangeCursor
 from kaa_epr.mongo.errors import ChangeStreamMoved, StoreSettingsRefused
 from kaa_epr.mongo.register_api import RegisterStore
+from tests.support.locked_mongo import ROOT, Locked
 from tests.support.proxy import Proxy
 from tests.support.waiting import DEADLINE, until
 
 SECONDS: Final = 5.0
-ROOT: Final = ("root", "root")
 
 pytestmark = pytest.mark.parametrize("driver", ["motor", "pymongo"])
-
-
-class Locked:
-    """A server that asks for a user; users are made and dropped here."""
-
-    def __init__(self, server: MongoServer) -> None:
-        self.server = server
-        self.admin: MongoClient[dict[str, Any]] = MongoClient(server.uri, **server.client_options)
-
-    def add(self, user: str) -> None:
-        self.admin.epr.command("createUser", user, pwd=f"{user}'s", roles=["readWrite"])
-
-    def drop(self, user: str) -> None:
-        self.admin.epr.command("dropUser", user)
-
-    def _operations(self, user: str) -> list[dict[str, Any]]:
-        pipeline = [{"$currentOp": {"allUsers": True, "idleConnections": True, "idleSessions": False}}]
-        found = self.admin.admin.aggregate(pipeline)
-        return [one for one in found if user in [each["user"] for each in one.get("effectiveUsers", ())]]
-
-    def connections_of(self, user: str) -> int:
-        """Logged in now."""
-        return len(self._operations(user))
-
-    def is_asking(self, user: str) -> bool:
-        """Whether a find of the user's is under way."""
-        return any("find" in one.get("command", {}) and one["active"] for one in self._operations(user))
-
-    def hold_one_find(self, seconds: float) -> None:
-        """The next one is answered later."""
-        data = {"failCommands": ["find"], "blockConnection": True, "blockTimeMS": round(seconds * 1000)}
-        command = {"configureFailPoint": "failCommand", "mode": {"times": 1}}
-        self.admin.admin.command({**command, "data": {**data, "appName": "kaa-epr"}})
-
-    def settings(self, driver: str, user: str, **more: Any) -> MongoSettings:
-        given = {"uri": self.server.uri, "username": user, "password": f"{user}'s", "auth_source": "epr"}
-        return MongoSettings.model_validate({"driver": driver, **given, **more})
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +42,7 @@ def locked(server: MongoServer) -> Iterator[Locked]:
     for user in ("before", "after"):
         made.add(user)
     yield made
-    made.admin.epr.command("dropAllUsersFromDatabase")
-    made.admin.drop_database("epr")
-    made.admin.close()
+    made.close()
 
 
 @asynccontextmanager

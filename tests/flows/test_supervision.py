@@ -78,7 +78,7 @@ async def register_some(service: Service, caller: EpmmpCaller) -> None:
 
 FAULTS: Final = (
     Fault("sweeper", lambda s: s.store, "outboxes"),
-    Fault("batch_tasks", lambda s: s.store, "claim_tasks", register_some),
+    Fault("batch_tasks", lambda s: s.store, "claim_task", register_some),
     Fault("clearing", lambda s: s.store, "clear_outboxes", write),
     Fault("heartbeats", lambda s: s.register and s.register.outlet, "write"),
     Fault("change_stream", lambda s: s.store, "more"),

@@ -142,6 +142,19 @@ class Authenticator:
         self._fetching = self._fetches.run(self._fetch())
         return self._fetching
 
+    async def renew(self) -> None:
+        """Fetches the keys, however new those are that there are. Raises ``Unavailable``: then these stay."""
+        if not self._settings.enabled:
+            return
+        if self._fetching is not None:
+            # What it asked before the call may be what was before.
+            await asyncio.wait({self._fetching})
+        self._tried, before = time.monotonic(), self._fetched
+        self._fetching = self._fetches.run(self._fetch())
+        await asyncio.shield(self._fetching)
+        if self._fetched == before:
+            raise Unavailable("The keys of tokens cannot be read", Stored.NO)
+
     async def _fetch(self) -> None:
         """New keys; the ones before stay where there are none to be had."""
         source = self._settings.jwks or ""

@@ -7,6 +7,7 @@ the answers go out on whichever session the engine has, or are held until there 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Self
 
 from nats import errors as nats_errors
@@ -20,6 +21,7 @@ from kaa_epr.nats.callbacks import Callbacks, Write
 from kaa_epr.nats.flushing import confirmed_flush, stop_subscriptions
 from kaa_epr.nats.options import connect_options
 from kaa_epr.nats.protocol import Hooks
+from kaa_epr.nats.session import CLOSE_TIMEOUT
 from kaa_epr.nats.subscriptions import Subjects
 from kaa_epr.nats.tolerant import TolerantClient
 
@@ -60,7 +62,7 @@ class Bridge:
                 )
             await confirmed_flush(self.client)
         except BaseException:
-            await internals.close(self.client)
+            await self._close()
             raise
         return self
 
@@ -71,7 +73,16 @@ class Bridge:
         except (nats_errors.Error, OSError) as error:
             _log.warning("nats connection lost while reloading", error=str(error))
         finally:
-            await self.client.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await internals.close(self.client)
+        except TimeoutError:
+            # A connection that takes nothing any more.
+            if (transport := internals.socket_transport(self.client)) is not None:
+                transport.abort()
 
     async def _on_error(self, error: Exception) -> None:
         _log.warning("nats error while reloading", error=str(error), kind=type(error).__name__)

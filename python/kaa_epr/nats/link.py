@@ -248,7 +248,8 @@ class Link:
             await self._tenant.leave(old, FLUSH_TIMEOUT)
             await self._leave(old, FLUSH_TIMEOUT)
             old.ended.set()
-        await wait_or(self._opened, RELOAD_SECONDS)
+        if not await wait_or(self._opened, RELOAD_SECONDS):
+            _log.warning("nats session with the new settings is not there yet; it is tried again and again")
 
     async def _leave(self, session: Session, seconds: float) -> None:
         """Takes no more gets, and lets the server have every answer that is ready."""

@@ -216,9 +216,13 @@ class Register:
         await self._epmmp.leave(bridge.client, seconds)
         self.pipeline.go_on()
 
-    def reload_certificate(self) -> None:
+    async def reload_certificate(self) -> None:
         """New connections to REST see the certificate of now. Raises OSError when it cannot be used."""
         self._server.reload()
+
+    async def renew_keys(self) -> None:
+        """Tokens are checked with the keys of now. Raises ``Unavailable`` when they cannot be had."""
+        await self._authenticator.renew()
 
     async def stop(self, ending: Ending) -> None:
         """Takes no more writes, ends those under way, publishes their events, and says goodbye.

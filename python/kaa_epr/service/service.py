@@ -12,11 +12,12 @@ from typing import Any
 
 import kaa_epr
 from kaa_epr.config.engine import engine_config
+from kaa_epr.config.reloading import take_over
 from kaa_epr.config.settings import Settings
 from kaa_epr.ending import Ending
 from kaa_epr.engine import select
 from kaa_epr.engine.api import Engine, FlushCause
-from kaa_epr.log import get_logger
+from kaa_epr.log import get_logger, set_level
 from kaa_epr.management.app import create_app
 from kaa_epr.management.health import Health, Phase
 from kaa_epr.management.loop_watch import LoopWatch
@@ -41,6 +42,7 @@ from kaa_epr.responder.reads import read_stats, responder_subjects, srv_endpoint
 from kaa_epr.responder.witness import Witness
 from kaa_epr.service.checks import add_link_checks, add_other_checks
 from kaa_epr.service.ready import ReadyInfo, without_credentials
+from kaa_epr.service.reloading import Part, reload
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
@@ -183,10 +185,34 @@ class Service:
         if self.register is not None:
             await self.register.arrive(bridge, FLUSH_TIMEOUT)
 
-    async def reload(self, settings: Settings) -> None:
-        """Takes over what can change while running: NATS servers, certificates and credentials."""
-        await self.link.reload(settings.nats)
-        _log.info("reloaded")
+    async def reload(self, wanted: Settings) -> bool:
+        """Takes over what can change while running; whether nothing was refused. The rest needs a restart."""
+        taken, register = take_over(self.settings, wanted), self.register
+        if taken.left:
+            _log.warning("settings that need a restart have changed", keys=taken.left)
+
+        async def nats() -> None:
+            await self.link.reload(taken.settings.nats)
+            self._keep(nats=taken.settings.nats)
+
+        async def mongo() -> None:
+            closing = await self.store.replace(taken.settings.mongo, self.settings.store.timeout)
+            if closing is not None:
+                self._old_clients.run(closing)
+            self._keep(mongo=taken.settings.mongo)
+
+        parts: dict[str, Part] = {"NATS": nats, "MongoDB": mongo}
+        if register is not None:
+            parts |= {"REST certificate": register.reload_certificate, "token keys": register.renew_keys}
+        set_level(taken.settings.log.level)
+        self._keep(log=taken.settings.log)
+        done = await reload(parts)
+        _log.info("reloaded" if len(done) == len(parts) else "only some was taken over", parts=done)
+        return len(done) == len(parts)
+
+    def _keep(self, **groups: Any) -> None:
+        """What runs with from now on."""
+        self.settings = self.settings.model_copy(update=groups)
 
     def flush(self) -> None:
         """Drops the cache and the floors of versions, as an operator asks for after MongoDB was set back."""
