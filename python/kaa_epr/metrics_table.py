@@ -344,6 +344,19 @@ PROCESS_TABLE: Final[tuple[CountedRow, ...]] = (
         "1 for background work that met such an error and has not gone well since.",
         ("task",),
     ),
+    CountedRow(
+        "kaa_epr_workers",
+        "gauge",
+        "workers",
+        "Workers of this one's parent: those that should run, and those that answer gets.",
+        ("state",),
+    ),
+    CountedRow(
+        "kaa_epr_worker_restarts",
+        "counter",
+        "worker_restarts",
+        "Times that parent started a worker again, since it had ended or was silent.",
+    ),
 )
 """Of every process."""
 

@@ -15,7 +15,8 @@ from kaa_epr import log
 from kaa_epr.config.settings import Settings
 from kaa_epr.ending import Ending
 from kaa_epr.nats.options import unless
-from kaa_epr.service import ReadyInfo, Service
+from kaa_epr.service import Fleet, ReadyInfo, Service
+from kaa_epr.supervised import Supervisor
 
 _log = log.get_logger(__name__)
 
@@ -36,7 +37,10 @@ class Surroundings(Protocol):
     def settings(self) -> Settings:
         """As they are now, for a reload. Raises KaaEprError when they are wrong."""
 
-    def attach(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+    def fleet(self) -> Fleet:
+        """The workers beside this one."""
+
+    def attach(self, stop: Callable[[], None], reload: Callable[[], None], supervisor: Supervisor) -> None:
         """On the running loop: ``stop`` and ``reload`` may be called from now on, beside the signals."""
 
 
@@ -81,7 +85,10 @@ class _Process:
     def settings(self) -> Settings:
         return self._settings if self._reload is None else self._reload()
 
-    def attach(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+    def fleet(self) -> Fleet:
+        return Fleet()
+
+    def attach(self, stop: Callable[[], None], reload: Callable[[], None], supervisor: Supervisor) -> None:
         """Signals are all there is."""
 
 
@@ -95,12 +102,12 @@ def run_worker(settings: Settings, surroundings: Surroundings, worker: int = 0) 
 async def _serve(settings: Settings, surroundings: Surroundings, worker: int) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    service = Service(settings, worker=worker)
+    service = Service(settings, worker=worker, fleet=surroundings.fleet)
     hangup = Hangup(service, surroundings.settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hangup.request)
-    surroundings.attach(stop.set, hangup.request)
+    surroundings.attach(stop.set, hangup.request, service.supervisor)
     try:
         await unless(stop, _start(service, surroundings))
         await stop.wait()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.nats.services_api import service_name
-from tests.nats.harness import Store, ask, connected, settings_of
+from tests.nats.harness import Store, ask, connected, merged, settings_of
 from tests.nats.process import Process, flooding, running
 from tests.nats.procfs import alive, children
+from tests.support.http_client import plain_client
 from tests.support.waiting import until
 
 
@@ -112,3 +115,104 @@ async def test_what_keeps_a_worker_from_starting_ends_all(
         await parent.logged("worker did not start")
         assert await parent.end() == 1
         assert not parent.ready_file.exists()
+
+
+async def health(parent: Process, worker: int = 0) -> dict[str, Any]:
+    """What worker 0's management server says, or that of another."""
+    url = parent.ready["management"].rpartition(":")
+    async with plain_client(f"{url[0]}:{int(url[2]) + worker}") as client:
+        answer: dict[str, Any] = (await client.get("/health/ready")).json()
+    return answer
+
+
+async def metric(parent: Process, name: str) -> float:
+    async with plain_client(parent.ready["management"]) as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+    (line,) = (line for line in lines if line.startswith(name))
+    return float(line.rpartition(" ")[2])
+
+
+@pytest.fixture
+def managed(settings: dict[str, Any]) -> dict[str, Any]:
+    """With a management server each."""
+    return merged(settings, {"management": {"enabled": True, "port": two_free_ports()}})
+
+
+def two_free_ports() -> int:
+    """The lower one of two neighbours that nobody listens on now."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port: int = first.getsockname()[1]
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+                return port
+
+
+async def test_one_that_is_silent_is_killed_and_started_again(
+    managed: dict[str, Any], nats_server: NatsServer, instance_name: str, tmp_path: Path
+) -> None:
+    given = merged(managed, {"service": {"worker_silence": 2.0}})
+    async with running(tmp_path, given) as parent, connected(nats_server.url) as peer:
+        await until(parent.ready_file.exists)
+        await parent.logged("serving", 2)
+        by_number = await numbered(parent)
+        os.kill(by_number[1], signal.SIGSTOP)
+        line = await parent.logged("worker is silent")
+        assert line["worker"] == 1
+        await parent.logged("worker ended by itself")
+        await parent.logged("serving", 3)
+        pids = workers_of(parent)
+        assert by_number[0] in pids
+        assert by_number[1] not in pids
+        assert len(pids) == 2
+
+        async def well() -> bool:
+            return "reason" not in (await health(parent))["components"]["workers"]
+
+        await until(well, "the other says so too")
+        assert await metric(parent, "kaa_epr_worker_restarts_total") == 1
+        assert await metric(parent, 'kaa_epr_workers{state="serving"') == 2
+        answers = await asyncio.gather(*(ask(peer, instance_name, f"e-{n % 10}") for n in range(50)))
+        assert {one["statusCode"] for one in answers} == {200}
+        assert await parent.stop() == 0
+
+
+async def numbered(parent: Process) -> dict[int, int]:
+    """Worker number to process ID, as the workers themselves log them."""
+    return {line["worker"]: line["pid"] for line in parent.log if line.get("event") == "serving"}
+
+
+async def test_one_that_cannot_be_started_again_is_missed_by_the_others(
+    managed: dict[str, Any], tmp_path: Path
+) -> None:
+    """Somebody takes the port of its management server while it is down."""
+    async with running(tmp_path, managed) as parent:
+        await until(parent.ready_file.exists)
+        await parent.logged("serving", 2)
+        by_number = await numbered(parent)
+        os.kill(by_number[1], signal.SIGKILL)
+        port = managed["management"]["port"] + 1
+        taken: list[socket.socket] = []
+
+        def take() -> bool:
+            with contextlib.suppress(OSError):
+                taken.append(socket.create_server(("127.0.0.1", port)))
+            return bool(taken)
+
+        await until(take, "its port is free for a moment")
+        await parent.logged("worker cannot run", 2)
+
+        async def reason() -> str:
+            return str((await health(parent))["components"]["workers"].get("reason"))
+
+        assert await reason() == "not serving: worker 1 of 2"
+        assert (await health(parent))["status"] == "DEGRADED"
+        assert await metric(parent, 'kaa_epr_workers{state="serving"') == 1
+        assert await metric(parent, "kaa_epr_worker_restarts_total") >= 2
+        taken[0].close()
+        await parent.logged("serving", 3)
+
+        async def well() -> bool:
+            return await reason() == "None"
+
+        await until(well, "all are there again")
+        assert await parent.stop() == 0

@@ -20,7 +20,7 @@ MAY_BEGIN: Final[dict[str, tuple[int, str]]] = {
     "register/commit/pipeline.py": (1, "one batch, with a boundary that answers whatever happens"),
     "register/epmmp/service.py": (1, "one request, with a boundary that answers whatever happens"),
     "run.py": (1, "a reload, with a boundary of its own"),
-    "workers.py": (1, "the lives of the workers, which end the parent when they end"),
+    "workers/parent.py": (1, "the lives of the workers, which end the parent when they end"),
 }
 """File to how many tasks it begins by itself, and why they need nobody who looks after them."""
 

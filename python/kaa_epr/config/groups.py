@@ -41,6 +41,11 @@ class ServiceSettings(Group):
         description="Longest time from SIGTERM until the last answer, in seconds; keep it below what the "
         "supervisor waits before it kills (Kubernetes: 30).",
     )
+    worker_silence: SecondsOrZero = Field(
+        15.0,
+        description="With several workers: one whose event loop does not turn for so long, in seconds, is "
+        "killed and started again; 0: never.",
+    )
 
 
 class StoreSettings(Group):

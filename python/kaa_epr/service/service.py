@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -41,6 +41,7 @@ from kaa_epr.responder.loader import Loader
 from kaa_epr.responder.reads import read_stats, responder_subjects, srv_endpoints
 from kaa_epr.responder.witness import Witness
 from kaa_epr.service.checks import add_link_checks, add_other_checks
+from kaa_epr.service.fleet import Fleet
 from kaa_epr.service.ready import ReadyInfo, without_credentials
 from kaa_epr.service.reloading import Part, reload
 from kaa_epr.supervised import Supervisor
@@ -54,7 +55,7 @@ BUGS_INTERVAL = 1.0
 class Service:
     """One worker. ``start``, then ``drain`` once."""
 
-    def __init__(self, settings: Settings, *, worker: int = 0) -> None:
+    def __init__(self, settings: Settings, *, worker: int = 0, fleet: Callable[[], Fleet] = Fleet) -> None:
         self.settings = settings
         self.worker = worker
         service = settings.service
@@ -72,7 +73,7 @@ class Service:
             link=self._link_stats,
             store=self._store_stats,
             witness=self.witness.stats,
-            process=self.supervisor.numbers,
+            process=lambda: {**self.supervisor.numbers(), **fleet().numbers()},
             worker=worker,
             register=self._register_stats if settings.register_.enabled else None,
         )
@@ -110,6 +111,7 @@ class Service:
         self._old_clients = self.supervisor.passing("old_clients")
         self._management: ManagementServer | None = None
         self._bugs = self.supervisor.lasting("bugs", self._look_for_bugs)
+        self.health.add("workers", lambda: fleet().problem, required=False)
         add_link_checks(self.health, self.link)
         add_other_checks(self.health, self.loader, self.witness, self.register, self.supervisor)
 

@@ -18,6 +18,7 @@ from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from kaa_epr.observer.counts import OBSERVER_TABLE
 from kaa_epr.register.intake.commands import PutKeys
 from kaa_epr.register.stats import Stats as RegisterCounts
+from kaa_epr.service import Fleet
 from kaa_epr.supervised import Supervisor
 
 NOT_BASE_UNITS: Final = re.compile(
@@ -54,7 +55,7 @@ def _rendered() -> Iterator[str]:
             link=LinkStats,
             store=StoreStats,
             witness=WitnessStats,
-            process=supervisor.numbers,
+            process=lambda: {**supervisor.numbers(), **Fleet().numbers()},
             register=lambda: told,
         )
         .render()

@@ -16,6 +16,7 @@ from kaa_epr.metrics_table import BUILD_INFO, PROCESS_TABLE, REGISTER_TABLE, TAB
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from kaa_epr.register.intake.commands import PutKeys
 from kaa_epr.register.stats import Stats as RegisterCounts
+from kaa_epr.service import Fleet
 from kaa_epr.supervised import Supervisor
 
 GOLDEN = Path(__file__).with_name("golden.txt")
@@ -39,7 +40,11 @@ def _metrics(statistics: Stats | None = None) -> Metrics:
         link=lambda: LinkStats(True, True, True, 2, 1, 300, 40, 8, 9),
         store=lambda: StoreStats(True, 5, 6, 7),
         witness=lambda: WitnessStats(False, False, True, *range(11, 20)),
-        process=lambda: {"task_failures": {("sweeper",): 3}, "task_failing": {("sweeper",): 1}},
+        process=lambda: {
+            "task_failures": {("sweeper",): 3},
+            "task_failing": {("sweeper",): 1},
+            **Fleet(3, 2, 5, (1,)).numbers(),
+        },
         worker=4,
     )
 
@@ -145,7 +150,7 @@ def test_the_register_tells_all_of_its_table_and_only_where_it_runs() -> None:
         link=LinkStats,
         store=StoreStats,
         witness=WitnessStats,
-        process=Supervisor().numbers,
+        process=lambda: {**Supervisor().numbers(), **Fleet().numbers()},
         register=lambda: told,
     )
     text = metrics.render().decode()
