@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -14,6 +15,7 @@ from bson import Binary, Int64
 from kaa_epr.config.settings import Settings
 from kaa_epr.register import tasks
 from kaa_epr.register.batches import records, working
+from kaa_epr.register.commit.batch import no_events
 from kaa_epr.service import Service
 from tests.flows.register_support import Listener, serving
 from tests.support.waiting import until
@@ -114,7 +116,9 @@ async def test_a_task_with_an_item_that_cannot_be_read_is_failed(
     stored.insert_one(task("broken") | {"endpoints": [item]})
     await until(lambda: stored.find_one({"_id": "broken"})["state"] == "done")
     assert stored.find_one({"_id": "broken"})["failed"] == [{"position": 0, "reason": reason}]
-    assert (await status(http, "broken")).status_code == 404
+    told = (await status(http, "broken")).json()
+    assert (told["failedCount"], told["failed"][0]["statusReason"]) == (1, reason)
+    assert "problem" in told["failed"][0]
 
 
 async def test_the_claim_of_the_purge_is_no_task(
@@ -252,9 +256,31 @@ async def test_while_the_store_refuses_a_task_goes_on_later(
     def away() -> Any:
         nonlocal tries
         tries += 1
-        return None if tries < working.MOST_WRITES + 3 else rules()
+        return no_events() if tries < working.MOST_WRITES + 3 else rules()
 
     monkeypatch.setattr(register.parts, "rules", away)
     accepted = await post(http, "e")
     assert (await finished(http, accepted.json()["taskId"]))["createdCount"] == 1
     assert tries >= working.MOST_WRITES + 3
+
+
+async def test_the_status_of_a_large_task(service: Service, http: httpx.AsyncClient, stored: Any) -> None:
+    """Sent in pieces; so many at once, since each holds its task."""
+    metadata = {"text": "x" * 100_000, "n": [1, 2.0, None], "r": {"$ref": "a", "$id": 1}}
+    items = [{"id": f"e{n}", "token": f"t{n}", "metadata": Binary(bson.encode(metadata))} for n in range(60)]
+    failed = [{"position": 59, "reason": "x"}]
+    stored.insert_one(task("large") | {"endpoints": items, "state": "done", "failed": failed})
+    told = (await status(http, "large")).json()
+    assert [item["endpointId"] for item in told["created"]] == [f"e{n}" for n in range(59)]
+    assert told["created"][0]["metadata"] == metadata
+    assert json.loads(told["failed"][0]["metadata"]) == metadata
+
+
+async def test_so_many_statuses_are_told_at_once(
+    service: Service, http: httpx.AsyncClient, stored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.insert_one(task("t", "e", claim={"by": "another", "at": datetime.now(UTC) + HOUR}))
+    assert (await status(http, "t")).status_code == 200
+    monkeypatch.setattr(tasks, "MAX_TOLD", 0)
+    refused = await status(http, "t")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import IndexModel, ReturnDocument
 
 from kaa_epr.mongo.client import BoundedClient
+from kaa_epr.mongo.handle import MAJORITY
 from kaa_epr.mongo.lenient import LENIENT
+from kaa_epr.mongo.reply import first_batch
 
 KEEP_SECONDS: Final = 24 * 3600
 """How long the outcome of a task can be asked for."""
@@ -67,14 +70,18 @@ class TaskQueries(BoundedClient):
         await self._limited(insert, "store a task", time_limit)
 
     async def task(self, task_id: str, time_limit: float) -> Mapping[str, Any] | None:
-        """One task."""
-
-        async def find() -> Mapping[str, Any] | None:
-            query = {"_id": task_id, "state": {"$in": _STATES}}
-            found: Mapping[str, Any] | None = await self._tasks.find_one(query)
-            return found
-
-        return await self._limited(find, "read a task", time_limit)
+        """One task. It may be large, so it is read as lists are."""
+        command = {
+            "find": f"{self._name}.tasks",
+            "filter": {"_id": task_id, "state": {"$in": _STATES}},
+            "limit": 1,
+            "singleBatch": True,
+            "readConcern": {"level": MAJORITY},
+        }
+        handle, raw = self._handle, DEFAULT_RAW_BSON_OPTIONS
+        answer = await self._long_reads.run(handle, command, raw, "read a task", time_limit)
+        document = first_batch(answer["cursor"].raw).documents
+        return RawBSONDocument(document, LENIENT) if document else None
 
     async def claim_task(self, owner: str, expiry: float, time_limit: float) -> Mapping[str, Any] | None:
         """Claims an open task that nobody works on."""

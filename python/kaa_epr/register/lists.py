@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 from weakref import WeakSet
 
 from kaa_epr.config.register import RegisterSettings
@@ -23,6 +23,7 @@ from kaa_epr.mongo.register_api import EndpointQuery, Piece, RegisterStore
 from kaa_epr.mongo.transfer.planning import split
 from kaa_epr.refusals import Stored, Unavailable, Unusable, store_unavailable
 from kaa_epr.register.decide.view import View
+from kaa_epr.register.pieces import Told
 from kaa_epr.register.stats import Stats
 from kaa_epr.slices import Slice
 
@@ -112,7 +113,7 @@ class Pages:
         self._on_busy = on_busy
         self._on_problem = on_problem
         self._repeats = Repeats()
-        self._under_way: WeakSet[_Pieces] = WeakSet()
+        self._under_way: WeakSet[Told] = WeakSet()
 
     async def page(self, query: EndpointQuery, part: Range) -> AsyncIterator[bytes]:
         """A page that is begun: it may end early, but does not fail any more. Raises ``Unavailable``."""
@@ -125,7 +126,7 @@ class Pages:
             first = await self._read(query, reading, asked)
         except StoreError as error:
             raise self.unavailable(error) from None
-        pieces = _Pieces(self._pieces(query, reading, first, asked))
+        pieces = Told(self._pieces(query, reading, first, asked))
         self._under_way.add(pieces)
         return pieces
 
@@ -183,9 +184,9 @@ class Pages:
 
     async def _shown(self, document: bytes, with_metadata: bool) -> bytes:
         if len(document) < LARGE:
-            text, problem = _text(self._view, document, with_metadata)
+            text, problem = shown_text(self._view, document, with_metadata)
         else:
-            text, problem = await asyncio.to_thread(_text, self._view, document, with_metadata)
+            text, problem = await asyncio.to_thread(shown_text, self._view, document, with_metadata)
         if problem is not None:
             self._on_problem()
             facts = {"endpoint_id": id_of(document), "problem": problem}
@@ -229,20 +230,9 @@ def pages_of(
     )
 
 
-class _Pieces:
-    """Those of one page; it counts as under way as long as somebody holds this."""
-
-    def __init__(self, made: AsyncIterator[bytes]) -> None:
-        self._made = made
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        return await anext(self._made)
-
-
-def _text(view: Callable[[bytes], View], document: bytes, with_metadata: bool) -> tuple[bytes, str | None]:
+def shown_text(
+    view: Callable[[bytes], View], document: bytes, with_metadata: bool
+) -> tuple[bytes, str | None]:
     """JSON of an endpoint, and what is wrong with it."""
     try:
         shown = view(document)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from weakref import WeakSet
 
 from kaa_epr.log import Repeats, correlation, get_logger
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.refusals import InternalError, Stored, Unavailable, store_unavailable
 from kaa_epr.register.batches.records import NewEndpoint, TaskRecord, TaskUnusable, new_document
-from kaa_epr.register.batches.telling import status_of
+from kaa_epr.register.batches.telling import status_text
 from kaa_epr.register.batches.working import Work
 from kaa_epr.register.commit import writing
 from kaa_epr.register.endpoints import Endpoints
+from kaa_epr.register.pieces import Told
 from kaa_epr.register.stats import Stats
 from kaa_epr.supervised import Supervisor
 
@@ -24,6 +26,8 @@ _log = get_logger(__name__)
 
 MAX_ENDPOINTS: Final = 1000
 """Of one task."""
+MAX_TOLD: Final = 16
+"""Statuses on their way to clients; each holds its task, 16 MiB at most."""
 _INTERVAL: Final = 5.0
 """Seconds between looks for tasks that another replica left."""
 _EXPIRY: Final = 60.0
@@ -60,6 +64,7 @@ class BatchTasks:
         self._stats = stats
         self._seconds = seconds
         self._limits = limits or TaskLimits()
+        self._told: WeakSet[Told] = WeakSet()
         self._kicked = asyncio.Event()
         supervisor = supervisor or Supervisor()
         self._work = supervisor.lasting("batch_tasks", self._run)
@@ -112,8 +117,11 @@ class BatchTasks:
         except StoreError:
             raise store_unavailable() from None
 
-    async def status(self, task_id: str, application: str) -> dict[str, Any] | None:
-        """What came of a task, or None for an unknown one. Raises ``Unavailable``."""
+    async def status(self, task_id: str, application: str) -> AsyncIterator[bytes] | None:
+        """What came of a task, as JSON text, or None for an unknown one. Raises ``Unavailable``."""
+        if len(self._told) >= MAX_TOLD:
+            self._stats.refuse("lists")
+            raise Unavailable("Too many batch registrations are asked about", Stored.NO)
         try:
             document = await self._store.task(task_id, self._seconds)
         except StoreError:
@@ -122,10 +130,14 @@ class BatchTasks:
             return None
         try:
             task = TaskRecord.of_stored(document)
-            return await status_of(task) if task.application == application else None
         except TaskUnusable as error:
             self._repeats.warning(_log, "a document among the tasks is none", error=str(error))
             return None
+        if task.application != application:
+            return None
+        told = Told(status_text(task))
+        self._told.add(told)
+        return told
 
     # --- work -----------------------------------------------------------------------------------------------
     async def _run(self) -> None:

@@ -87,6 +87,11 @@ class TaskRecord:
         """Of an item. Raises ``TaskUnusable``."""
         return _typed(self.items[position], "id", str)
 
+    def size(self, position: int) -> int:
+        """Bytes of an item, as it is stored."""
+        item = self.items[position]
+        return len(item.raw) if isinstance(item, RawBSONDocument) else 0
+
     def endpoint(self, position: int) -> NewEndpoint:
         """An item, decoded. Raises ``TaskUnusable``."""
         item = self.items[position]

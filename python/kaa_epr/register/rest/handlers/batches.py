@@ -82,4 +82,4 @@ async def batch_status(backend: Backend, call: Call) -> Reply:
     status = await backend.tasks.status(call.query["taskId"], call.query["appName"])
     if status is None:
         raise Task
-    return Reply(body=status)
+    return Reply(pieces=status)
