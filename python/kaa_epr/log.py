@@ -35,6 +35,9 @@ _FOREIGN_LEVELS: Final = {
     "motor": logging.WARNING,
     # At debug it logs whole commands, and those hold documents.
     "pymongo": logging.WARNING,
+    # They log URLs, which may hold a password.
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
 }
 """Least levels of libraries, whatever our own level."""
 _ENVELOPE: Final = ("timestamp", "level", "logger", "exception")

@@ -408,6 +408,9 @@ REGISTER_TABLE: Final[tuple[CountedRow, ...]] = (
     ),
     _register("counter", "auth_failures", "Requests without a token that holds, by reason.", "reason"),
     _register(
+        "gauge", "token_keys", "Keys that tokens are checked with; skipped: of no use for that.", "state"
+    ),
+    _register(
         "histogram",
         "heartbeat_late_seconds",
         "How late heartbeats were. From a second on, responders empty their caches.",

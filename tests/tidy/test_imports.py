@@ -51,6 +51,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "prometheus_client": {"metrics"},
     "cachetools": {"engine"},
     "uvloop": {"run"},
+    "httpx": {"http"},
 }
 """Library to the parts that may touch it."""
 

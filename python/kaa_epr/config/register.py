@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -62,6 +63,10 @@ class SecuritySettings(Group):
     jwks: Text | None = Field(
         None, description="Keys that tokens are signed with: URL or file of a JSON Web Key Set."
     )
+    jwks_over_http: bool = Field(
+        False,
+        description="Whether that URL may be `http` beyond loopback. Who is between can make tokens then.",
+    )
     issuer: Text | None = Field(None, description="The `iss` that tokens must have.")
     audience: Text | None = Field(None, description="An `aud` that tokens must have.")
     algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(split_list), Field(min_length=1)] = Field(
@@ -73,10 +78,25 @@ class SecuritySettings(Group):
     )
 
     def _conflicts(self) -> Iterator[Conflict]:
+        yield from self._conflicts_of_jwks()
         if self.jwks is not None and self.issuer is None:
             yield Conflict("issuer", "the issuer of the tokens, since jwks is set")
         if self.jwks is not None and self.audience is None:
             yield Conflict("audience", "the audience of the tokens, since jwks is set")
+
+    def _conflicts_of_jwks(self) -> Iterator[Conflict]:
+        scheme, separator, _ = (self.jwks or "").partition("://")
+        if not separator:
+            return
+        try:
+            url = urlsplit(self.jwks or "")
+            host, _port = url.hostname, url.port
+        except ValueError:
+            host = None
+        if scheme.lower() not in ("http", "https") or host is None:
+            yield Conflict("jwks", "a file, or an https URL")
+        elif scheme.lower() == "http" and not self.jwks_over_http and not is_loopback(host):
+            yield Conflict("jwks", "an https URL (or jwks_over_http: true)")
 
 
 class RestTlsSettings(Group):

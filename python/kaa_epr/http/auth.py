@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPException
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import jwt
 
 from kaa_epr.config.register import SecuritySettings
+from kaa_epr.http import key_source, keys
+from kaa_epr.http.key_source import KeysUnreadable
+from kaa_epr.http.keys import Key, KeySet
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.refusals import Refusal, Stored, Unavailable
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
-_FETCH_SECONDS: Final = 5.0
-_MAX_JWKS_BYTES: Final = 1024 * 1024
 _MIN_REFRESH_SECONDS: Final = 5.0
 """Between two fetches: invented key IDs, or a server that is away, must not make each request one."""
 _MAX_TOKEN_BYTES: Final = 16 * 1024
@@ -56,6 +53,20 @@ class Forbidden(Refusal):
         self.scope = scope
 
 
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a token stands for."""
+
+    name: str
+    """Nobody else has it: subject or client, with the claim that says so; else the token's hash."""
+    subject: str | None
+    """The claim ``sub``."""
+    issuer: str
+    scopes: frozenset[str]
+    tenant: str | None = None
+    """None: there is one for all."""
+
+
 class Authenticator:
     """Checks tokens; keys are fetched when needed and kept."""
 
@@ -64,17 +75,21 @@ class Authenticator:
         settings: SecuritySettings,
         failures: Counter[tuple[str, ...]],
         supervisor: Supervisor | None = None,
+        known: Counter[tuple[str, ...]] | None = None,
     ) -> None:
+        """``known`` is kept at the number of keys, by whether they are ``usable`` or ``skipped``."""
         self._settings = settings
         self._failures = failures
-        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._known = Counter[tuple[str, ...]]() if known is None else known
+        key_source.prepare(settings.jwks or "")
+        self._keys = KeySet()
         self._fetched = float("-inf")
         self._tried = float("-inf")
         self._fetches = (supervisor or Supervisor()).passing("token_keys")
         self._fetching: asyncio.Task[None] | None = None
         self._repeats = Repeats()
 
-    async def check(self, authorization: str | None, scope: str) -> str | None:
+    async def check(self, authorization: str | None, scope: str) -> Principal | None:
         """Who asks; None: anybody, as no token is needed.
 
         Raises ``Unauthorized``, ``Forbidden``, or ``Unavailable`` when the keys cannot be had.
@@ -87,55 +102,76 @@ class Authenticator:
             self._failures[(_kind(refusal),)] += 1
             raise
 
-    async def _check(self, authorization: str | None, scope: str) -> str:
+    async def stop(self) -> None:
+        """Fetches no more keys; who waits for some hears that there are none."""
+        await self._fetches.stop()
+
+    async def _check(self, authorization: str | None, scope: str) -> Principal:
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("A bearer token is required", "missing")
-        claims = await self._claims(token)
-        if scope not in _scopes(claims):
-            raise Forbidden(scope)
-        return _caller(claims, token)
-
-    async def _claims(self, token: str) -> Mapping[str, Any]:
         if len(token) > _MAX_TOKEN_BYTES:
             raise Unauthorized("The token is too long")
-        settings = self._settings
+        principal = _principal(await self._claims(token), token)
+        if scope not in principal.scopes:
+            raise Forbidden(scope)
+        return principal
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        """What the token says, its signature and its time checked."""
         try:
             header = jwt.get_unverified_header(token)
-            key = await self._key(header.get("kid"))
-            claims: Mapping[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=settings.algorithms,
-                audience=settings.audience,
-                issuer=settings.issuer,
-                leeway=settings.leeway,
-                options={"require": list(_REQUIRED)},
-            )
+            key_id, algorithm = header.get("kid"), header.get("alg")
+            if algorithm not in self._settings.algorithms or "crit" in header:
+                raise Unauthorized("The token is not signed in a way that is accepted")
+            # Keys without IDs cannot be told apart: perhaps they have been replaced since.
+            for anew in (False, True) if key_id is None else (False,):
+                for key in await self._candidates(key_id, algorithm, anew=anew):
+                    try:
+                        return self._decoded(token, key, algorithm)
+                    except jwt.InvalidSignatureError:
+                        # Several keys may have the same ID, or the token names none.
+                        continue
         except jwt.ExpiredSignatureError:
             raise Unauthorized("The token has expired", "expired") from None
         except jwt.PyJWTError as error:
             raise Unauthorized(f"The token is not valid ({type(error).__name__})") from None
+        raise Unauthorized("The token is not valid (InvalidSignatureError)")
+
+    def _decoded(self, token: str, key: Key, algorithm: str) -> Mapping[str, Any]:
+        settings = self._settings
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            key.public,
+            algorithms=[algorithm],
+            audience=settings.audience,
+            issuer=settings.issuer,
+            leeway=settings.leeway,
+            options={"require": list(_REQUIRED)},
+        )
         return claims
 
-    async def _key(self, key_id: str | None) -> jwt.PyJWK:
-        refreshing = self._refresh(key_id)
-        if key_id not in self._keys and refreshing is not None:
-            await asyncio.shield(refreshing)
-        key = self._keys.get(key_id)
-        if key is not None:
-            return key
+    async def _candidates(self, key_id: str | None, algorithm: str, *, anew: bool) -> list[Key]:
+        """The keys that may have signed, of which there is one at least; ``anew``: not those known before."""
+        known = not anew and bool(self._keys.fitting(key_id, algorithm))
+        refreshing = self._refresh(known=known)
+        if not known and refreshing is not None:
+            # Whose key is known need not wait. One that gives up waiting leaves the fetch to the others.
+            await asyncio.wait({refreshing})
+        found = self._keys.fitting(key_id, algorithm)
+        if found:
+            return found
         if not self._keys:
             raise Unavailable("The keys of tokens cannot be read", Stored.NO)
         raise Unauthorized("The token is signed with an unknown key", "unknown_key")
 
-    def _refresh(self, key_id: str | None) -> asyncio.Task[None] | None:
-        """The fetch under way, begun here if it is due. Whose key is known need not wait for it."""
+    def _refresh(self, *, known: bool) -> asyncio.Task[None] | None:
+        """The fetch under way, begun here if it is due."""
         if self._fetching is not None and not self._fetching.done():
             return self._fetching
         now = time.monotonic()
-        due = key_id not in self._keys or now - self._fetched > self._settings.refresh
+        due = not known or now - self._fetched > self._settings.refresh
         if not due or now - self._tried < _MIN_REFRESH_SECONDS:
             return None
         self._tried = now
@@ -157,17 +193,17 @@ class Authenticator:
 
     async def _fetch(self) -> None:
         """New keys; the ones before stay where there are none to be had."""
-        source = self._settings.jwks or ""
         try:
-            async with asyncio.timeout(2 * _FETCH_SECONDS):
-                keys = _parsed(await asyncio.to_thread(_load, source))
-        except (OSError, HTTPException, ValueError, jwt.PyJWTError) as error:
-            self._repeats.warning(_log, "the keys of tokens could not be read", error=type(error).__name__)
+            found = keys.parse(await key_source.read(self._settings.jwks or ""))
+        except (KeysUnreadable, ValueError, RecursionError) as error:
+            # The text of a ValueError may quote what was read.
+            reason = str(error) if isinstance(error, KeysUnreadable) else type(error).__name__
+            self._repeats.warning(_log, "the keys of tokens could not be read", reason=reason)
             return
-        self._keys = {key.key_id: key for key in keys}
-        if len(keys) == 1:
-            # A single key needs no ID.
-            self._keys.setdefault(None, keys[0])
+        if (len(found), found.skipped) != (len(self._keys), self._keys.skipped):
+            _log.info("keys of tokens read", usable=len(found), skipped=found.skipped)
+        self._keys = found
+        self._known[("usable",)], self._known[("skipped",)] = len(found), found.skipped
         self._fetched = time.monotonic()
 
 
@@ -177,28 +213,17 @@ def _kind(refusal: Refusal) -> str:
     return "scope" if isinstance(refusal, Forbidden) else "keys_unavailable"
 
 
-def _load(source: str) -> bytes:
-    if urlsplit(source).scheme in ("http", "https"):
-        with urllib.request.urlopen(source, timeout=_FETCH_SECONDS) as answer:  # noqa: S310 - checked above
-            data: bytes = answer.read(_MAX_JWKS_BYTES + 1)
-    else:
-        data = Path(source).expanduser().read_bytes()
-    if len(data) > _MAX_JWKS_BYTES:
-        raise ValueError("the key set is too large")
-    return data
+def _principal(claims: Mapping[str, Any], token: str) -> Principal:
+    subject, issuer = claims.get("sub"), claims["iss"]
+    return Principal(
+        name=_name(claims, token),
+        subject=subject if isinstance(subject, str) else None,
+        issuer=issuer,
+        scopes=frozenset(_scopes(claims)),
+    )
 
 
-def _parsed(data: bytes) -> list[jwt.PyJWK]:
-    """Raises ValueError or PyJWTError for what is no key set."""
-    found = json.loads(data)
-    if not isinstance(found, dict) or not isinstance(keys := found.get("keys"), list):
-        raise ValueError("not a JSON Web Key Set")
-    if not all(isinstance(key, dict) for key in keys):
-        raise ValueError("a key is not an object")
-    return jwt.PyJWKSet.from_dict(found).keys
-
-
-def _caller(claims: Mapping[str, Any], token: str) -> str:
+def _name(claims: Mapping[str, Any], token: str) -> str:
     """Who the token stands for; a token that does not say stands for itself."""
     for name in ("sub", "client_id", "azp"):
         if isinstance(claims.get(name), str):

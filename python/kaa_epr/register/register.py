@@ -103,7 +103,7 @@ class Register:
             task_limits_of(self._settings),
             supervisor,
         )
-        self._authenticator = Authenticator(self._settings.security, self.stats.auth_failures, supervisor)
+        self._authenticator = self._new_authenticator(supervisor)
         self._server = self._rest(settings)
         self._serving = False
         self.attached = asyncio.Event()
@@ -128,6 +128,10 @@ class Register:
             shared=settings.workers > 1,
             on_refused=partial(self.stats.refuse, "connections"),
         )
+
+    def _new_authenticator(self, supervisor: Supervisor) -> Authenticator:
+        stats = self.stats
+        return Authenticator(self._settings.security, stats.auth_failures, supervisor, stats.token_keys)
 
     def _rules(self) -> Rules | Unavailable:
         """The rules, with the connected server's limit on payloads; a refusal while nothing is changed."""
@@ -232,7 +236,11 @@ class Register:
         await ending.step("batch tasks", self._tasks.stop())
         giving_up = asyncio.get_running_loop().call_later(ending.patience, self.pipeline.give_up)
         await ending.steps(
-            {"REST server": self._server.stop(ending.left), "19/EPMMP": self._epmmp.stop(ending.left)}
+            {
+                "keys of tokens": self._authenticator.stop(),
+                "REST server": self._server.stop(ending.left),
+                "19/EPMMP": self._epmmp.stop(ending.left),
+            }
         )
         if not await self.pipeline.drain(ending.patience):
             ending.give_up(

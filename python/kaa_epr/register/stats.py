@@ -76,6 +76,8 @@ class Stats:
     refused: Labelled = field(default_factory=lambda: _zeros(*_LIMITS))
     dropped: Labelled = field(default_factory=lambda: _zeros(*_DROPPED))
     """Requests over NATS that nothing is done for."""
+    token_keys: Labelled = field(default_factory=lambda: _zeros("usable", "skipped"))
+    """Keys of the set that tokens are checked with."""
     auth_failures: Labelled = field(default_factory=lambda: _zeros(*AUTH_FAILURES))
 
     def ended(self, command: Command, outcome: str, seconds: float) -> None:
@@ -115,4 +117,5 @@ class Stats:
             "refused": self.refused,
             "requests_dropped": self.dropped,
             "auth_failures": self.auth_failures,
+            "token_keys": self.token_keys,
         }

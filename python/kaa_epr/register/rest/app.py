@@ -124,7 +124,7 @@ class _Rest:
         self, request: Request, place: _Place, parts: Mapping[str, str], correlation_id: str
     ) -> Reply:
         operation = place.operation
-        caller = await self._authenticator.check(request.header(b"authorization"), operation.scope)
+        principal = await self._authenticator.check(request.header(b"authorization"), operation.scope)
         query = read_all(operation.query, request.query)
         limits = self._limits
         with limits.budget.share() as share:
@@ -135,7 +135,7 @@ class _Rest:
                 content = await read_body(request, limit, share)
                 if not content or content.isspace():
                     raise Invalid("body", f"is empty; it must be {operation.body_text}")
-            call = Call(request, parts, query, content, correlation_id, place.prefix, caller)
+            call = Call(request, parts, query, content, correlation_id, place.prefix, principal)
             return await operation.handle(self._backend, call)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
+from kaa_epr.http.auth import Principal
 from kaa_epr.http.request import Request
 from kaa_epr.refusals import Invalid, PreconditionFailed
 from kaa_epr.register.decide.planning import Outcome
@@ -40,7 +41,7 @@ class Call:
     correlation_id: str
     prefix: str
     """What stands before ``/api/v1`` in its path."""
-    caller: str | None
+    principal: Principal | None
     """Who asks; None: anybody, as no token is needed."""
 
     def keyed(self, operation: str) -> KeyedRequest | None:
@@ -50,7 +51,8 @@ class Call:
             return None
         if not _KEY.fullmatch(key):
             raise Invalid("Idempotency-Key", f"must be 1 to {MAX_KEY} printable ASCII characters")
-        return KeyedRequest(self.caller, key, operation, self.content)
+        caller = None if self.principal is None else self.principal.name
+        return KeyedRequest(caller, key, operation, self.content)
 
     @property
     def endpoint_id(self) -> str:
