@@ -12,6 +12,9 @@ __all__ = [
     "Command",
     "Engine",
     "Fault",
+    "Filter",
+    "FilterError",
+    "FilterSet",
     "Planner",
     "Reader",
     "Value",
@@ -217,3 +220,62 @@ class Planner:
         An outcome is ``(changed, version, created, text)`` or a refusal; an event is ``(kind, version,
         payload, base)``.
         """
+
+class FilterError(ValueError):
+    """A query that is no filter. Its text has ``place`` and ``reason`` in it, and no value of the query."""
+
+    place: str
+    """The names that lead to what is wrong, with dots between them; empty for the query itself."""
+    reason: str
+
+@final
+class Filter:
+    """A query of MongoDB over ``metadata``, ``application_version`` and ``_id`` of endpoints, compiled.
+
+    The verdict is that of mongod's ``find``; ARCHITECTURE.md, "Filters", says what the language has.
+    ``query`` and documents are raw BSON. The limits are those of ``rust/core/src/limits.rs`` and can only be
+    lowered: bytes of the query, levels of documents and lists in it, conditions, elements of one list, bytes
+    of one regular expression. Raises FilterError for a query that is not accepted. Usable on any thread.
+    """
+
+    def __new__(
+        cls,
+        query: bytes,
+        *,
+        max_bytes: int | None = None,
+        max_depth: int | None = None,
+        max_conditions: int | None = None,
+        max_list: int | None = None,
+        max_pattern: int | None = None,
+    ) -> Filter: ...
+    def matches(self, document: bytes) -> bool:
+        """Raises ValueError if what was read of the document is not BSON; so do the other methods."""
+    def explain(self, document: bytes) -> tuple[bool, list[tuple[str, bool, str | None, bytes | None]]]:
+        """The verdict and the conditions that decided: place in the query, whether it held, path of the value
+        that it looked at last, and that value as the field ``value`` of a BSON document. A condition below
+        ``$not`` or ``$nor`` is still itself."""
+    @property
+    def keys(self) -> list[str] | None:
+        """Keys of the metadata that the verdict depends on; None if it depends on all of the metadata."""
+    @property
+    def application_version(self) -> bool:
+        """Whether the verdict depends on the application version."""
+
+@final
+class FilterSet:
+    """Filters of an application, known by their positions in ``filters``. Lists of positions are in order."""
+
+    def __new__(cls, filters: Sequence[Filter]) -> FilterSet: ...
+    def __len__(self) -> int: ...
+    def matching(self, document: bytes) -> list[int]:
+        """Those that match. Only those are evaluated whose required key, value or version is there."""
+    def verdicts(self, document: bytes) -> bytes:
+        """All verdicts, every filter evaluated: bit ``position % 8`` of byte ``position // 8``."""
+    def affected(self, keys: Sequence[str], application_version: bool) -> list[int]:
+        """Those whose verdict can be altered by a change of these keys of the metadata, and of the
+        application version if that was changed too. A superset, for documents that the register wrote."""
+    def changes(
+        self, old: bytes | None, new: bytes | None, keys: Sequence[str], application_version: bool
+    ) -> tuple[list[int], list[int]]:
+        """Those that match ``new`` and not ``old``, and the other way round. None is a document that is not
+        there and matches nothing. ``keys`` and ``application_version`` are what differs between the two."""

@@ -8,6 +8,7 @@ pub mod entry;
 pub mod epmmp;
 pub mod error;
 pub mod events;
+pub mod filter;
 pub mod json;
 pub mod limits;
 pub mod project;

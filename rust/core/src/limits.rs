@@ -104,6 +104,32 @@ pub const MAX_SAMPLE: usize = 1024;
 /// Correlation ids of requests that met a bug, kept for the log until the shell takes them.
 pub const MAX_BUGS: usize = 16;
 
+/// Bytes of a filter's query as BSON. The longest that people write are lists of some thousand values.
+pub const MAX_FILTER_BYTES: usize = 256 * 1024;
+
+/// Documents and lists in each other in a filter's query. Evaluation and comparison go as deep on the stack, a few
+/// hundred bytes a level; mongod allows 100.
+pub const MAX_FILTER_DEPTH: usize = 50;
+
+/// Conditions of one filter, each of which may look through the whole document.
+pub const MAX_FILTER_CONDITIONS: usize = 1000;
+
+/// Elements of one list in a filter.
+pub const MAX_FILTER_LIST: usize = 10_000;
+
+/// Names in one path of a filter.
+pub const MAX_FILTER_PATH: usize = 50;
+
+/// Numbers in one path of a filter, those of the `$elemMatch`es around it included. A number is read in two ways, so
+/// each doubles the time that a document may take.
+pub const MAX_FILTER_NUMBERS: usize = 4;
+
+/// Bytes of one regular expression in a filter.
+pub const MAX_FILTER_PATTERN: usize = 1024;
+
+/// Bytes of the table that a regular expression is compiled to, and of what compiling it takes.
+pub const MAX_FILTER_PATTERN_SIZE: usize = 1024 * 1024;
+
 const _: () = assert!(MAX_ID_LEN < MAX_CONTROL_LINE);
 const _: () = assert!(4 * MAX_REPLY_LEN <= 4096);
 const _: () = assert!(MAX_WRITER_ID <= MAX_HEADER_VALUE);
@@ -115,5 +141,8 @@ const _: () = assert!(MAX_CONTROL_LINE <= CARRY_KEEP);
 const _: () = assert!(MAX_VALUE_DEPTH < MAX_EVENT_DEPTH);
 // What is stored is printed.
 const _: () = assert!(MAX_VALUE_DEPTH + 3 <= MAX_DEPTH);
+// Depths are counted in u32 elsewhere, and what filters read was written by MongoDB's clients.
+const _: () = assert!(MAX_FILTER_DEPTH < MAX_DEPTH as usize);
+const _: () = assert!(MAX_FILTER_PATTERN < MAX_FILTER_BYTES);
 // One bit for each.
 const _: () = assert!(MAX_EVENT_DEPTH < u128::BITS);

@@ -12,6 +12,7 @@ mod change_value;
 mod change_view;
 mod config;
 mod engine;
+mod filter;
 mod reader;
 
 /// The extension module.
@@ -34,5 +35,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<change_plan::Planner>()?;
     module.add_class::<change_view::View>()?;
     module.add_class::<reader::Reader>()?;
-    module.add_class::<engine::Engine>()
+    module.add_class::<engine::Engine>()?;
+    module.add("FilterError", module.py().get_type::<filter::FilterError>())?;
+    module.add_class::<filter::Filter>()?;
+    module.add_class::<filter::FilterSet>()
 }

@@ -4,6 +4,7 @@
 //! terminator when it is made, its elements when they are read.
 
 mod batch;
+mod decimal;
 mod document;
 mod frame;
 mod raw;
@@ -11,6 +12,7 @@ mod value;
 pub mod write;
 
 pub use batch::{Documents, documents};
+pub use decimal::Decimal;
 pub(crate) use document::deeper;
 pub use document::{Array, Document, check};
 pub use frame::{Framed, Frames, frames};

@@ -1,36 +1,25 @@
 //! Decimal128 (IEEE 754-2008, binary integer significand) as Python's `decimal` prints it.
 
 use super::text::put_integer;
-
-const EXPONENT_BIAS: i32 = 6176;
-const MAX_COEFFICIENT: u128 = 10_u128.pow(34) - 1;
+use crate::bson::Decimal;
 
 /// Appends the decimal's text, without quotes.
 pub(super) fn put_decimal(out: &mut String, bits: u128) {
-    let negative = bits >> 127 == 1;
-    let combination = (bits >> 122) as u32 & 0x1F;
-    // PyMongo drops the sign of NaN and does not tell its kinds apart.
-    if combination == 0x1F {
-        out.push_str("NaN");
-        return;
+    match Decimal::from_bits(bits) {
+        // PyMongo drops the sign of NaN and does not tell its kinds apart.
+        Decimal::NotANumber => out.push_str("NaN"),
+        Decimal::Infinite { negative } => out.push_str(if negative { "-Infinity" } else { "Infinity" }),
+        Decimal::Finite {
+            negative,
+            coefficient,
+            exponent,
+        } => {
+            if negative {
+                out.push('-');
+            }
+            put_scientific(out, coefficient, exponent);
+        }
     }
-    if negative {
-        out.push('-');
-    }
-    if combination == 0x1E {
-        out.push_str("Infinity");
-        return;
-    }
-    // With both upper bits set the significand would have more than 34 digits, and then it counts as 0.
-    let long_form = combination >> 3 == 3;
-    let exponent_bits = (bits >> if long_form { 111 } else { 113 }) as i32 & 0x3FFF;
-    let coefficient = bits & ((1 << 113) - 1);
-    let coefficient = if long_form || coefficient > MAX_COEFFICIENT {
-        0
-    } else {
-        coefficient
-    };
-    put_scientific(out, coefficient, exponent_bits - EXPONENT_BIAS);
 }
 
 /// The "to-scientific-string" of the General Decimal Arithmetic specification.
@@ -64,6 +53,9 @@ fn put_scientific(out: &mut String, coefficient: u128, exponent: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const EXPONENT_BIAS: i32 = 6176;
+    const MAX_COEFFICIENT: u128 = 10_u128.pow(34) - 1;
 
     fn printed(bits: u128) -> String {
         let mut out = String::new();
