@@ -9,7 +9,7 @@ sent.py                         what a write that failed can have changed
 gate.py long_reads.py lists.py  lists and counts, beside loads and writes and never in their way
 outboxes.py tasks.py tombstones.py  what the register works off in the background
 change_stream.py                which endpoints changed, told by MongoDB
-reply.py                        the answer to a find, its documents never decoded
+reply.py raw_documents.py       the answer to a find, its documents never decoded
 primary.py                      tells of a new primary
 documents.py extjson.py         what a document may look like, and how a line of JSON becomes one
 indexes.py                      the indexes of our own collection

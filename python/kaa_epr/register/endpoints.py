@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kaa_epr.mongo.errors import StoreError
+from kaa_epr.mongo.raw_documents import by_id
 from kaa_epr.mongo.register_api import RegisterStore
-from kaa_epr.mongo.transfer.planning import by_id
 from kaa_epr.refusals import EndpointUnknown, Invalid, Refusal, Stored, Unavailable, store_unavailable
 from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.decide.json_patch import parse

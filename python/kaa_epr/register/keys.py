@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import bson
 from bson.errors import BSONError
 
-from kaa_epr.mongo.transfer.planning import split
+from kaa_epr.mongo.raw_documents import split
 from kaa_epr.register.decide.values import DECODING
 from kaa_epr.slices import Slice
 

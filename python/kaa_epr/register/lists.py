@@ -19,8 +19,8 @@ from kaa_epr.config.register import RegisterSettings
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.mongo.errors import StoreBusy, StoreError
 from kaa_epr.mongo.lenient import id_of, odd_field
+from kaa_epr.mongo.raw_documents import split
 from kaa_epr.mongo.register_api import EndpointQuery, Piece, RegisterStore
-from kaa_epr.mongo.transfer.planning import split
 from kaa_epr.refusals import Stored, Unavailable, Unusable, store_unavailable
 from kaa_epr.register.decide.view import View
 from kaa_epr.register.pieces import Told

@@ -12,7 +12,7 @@ from pymongo import InsertOne, UpdateOne
 
 from kaa_epr.mongo.api import WriteFailure
 from kaa_epr.mongo.documents import Endpoint, new_document
-from kaa_epr.mongo.transfer.planning import by_id, is_race, plan, reason_of
+from kaa_epr.mongo.transfer.planning import is_race, plan, reason_of
 
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,12 +119,6 @@ def test_an_unusable_document_is_replaced() -> None:
     assert planned.write._filter == {"_id": "e", "version": 1}
     assert isinstance(planned.write._doc, dict)
     assert planned.write._doc["$set"]["metadata"] == ENDPOINT.items()
-    assert by_id([broken]) == {"e": broken}
-
-
-def test_documents_by_id() -> None:
-    one, two, three = (bson.encode({"_id": id_, "x": id_ * 3}) for id_ in ("one", "two", "three"))
-    assert by_id([one + two, three, b""]) == {"one": one, "two": two, "three": three}
 
 
 @pytest.mark.parametrize(

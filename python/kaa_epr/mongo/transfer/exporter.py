@@ -15,8 +15,8 @@ from kaa_epr.mongo.api import Store
 from kaa_epr.mongo.documents import DocumentInvalid
 from kaa_epr.mongo.errors import StoreUnavailable
 from kaa_epr.mongo.lenient import LENIENT
+from kaa_epr.mongo.raw_documents import split
 from kaa_epr.mongo.transfer.lines import format_line, stored_endpoint
-from kaa_epr.mongo.transfer.planning import split
 
 _PAGE: Final = 500
 """Documents of one page; the store ends it at 16 MiB."""

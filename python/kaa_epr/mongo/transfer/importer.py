@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 
 from kaa_epr.mongo.api import Store
 from kaa_epr.mongo.indexes import ensure_indexes
-from kaa_epr.mongo.transfer.planning import Planned, by_id, is_race, plan, reason_of
+from kaa_epr.mongo.raw_documents import by_id
+from kaa_epr.mongo.transfer.planning import Planned, is_race, plan, reason_of
 from kaa_epr.mongo.transfer.resume import Position, default_state_path, load_position, save_position
 from kaa_epr.mongo.transfer.source import BadLine, Batch, GoodLine, Source
 

@@ -6,20 +6,18 @@ written under the condition that their version is still the one compared with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import bson
 from bson import CodecOptions, Int64
 from bson.errors import BSONError
-from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
 from kaa_epr.mongo.api import Write, WriteFailure
 from kaa_epr.mongo.documents import Endpoint, new_document
 from kaa_epr.mongo.extjson import EXACT
-from kaa_epr.mongo.lenient import LENIENT
 
 DUPLICATE_KEY: Final = 11_000
 _TYPE_MISMATCH: Final = 14
@@ -92,31 +90,6 @@ def reason_of(failure: WriteFailure) -> str:
 def is_race(failure: WriteFailure) -> bool:
     """Whether somebody else created the same endpoint meanwhile; to be compared again."""
     return failure.code == DUPLICATE_KEY and failure.index_fields == ("_id",)
-
-
-def by_id(batches: Iterable[bytes]) -> dict[str, bytes]:
-    """Raw documents by their ``_id``, nothing else of them decoded."""
-    documents: dict[str, bytes] = {}
-    for batch in batches:
-        for document in split(batch):
-            documents[_id_of(document)] = document
-    return documents
-
-
-def _id_of(document: bytes) -> Any:
-    # MongoDB keeps `_id` first. RawBSONDocument would look at everything that follows.
-    if document[4:9] == b"\x02_id\0":
-        return document[13 : 12 + int.from_bytes(document[9:13], "little")].decode()
-    return RawBSONDocument(document, LENIENT)["_id"]
-
-
-def split(batch: bytes) -> Iterator[bytes]:
-    """The documents of a raw batch, one by one."""
-    position = 0
-    while position < len(batch):
-        end = position + int.from_bytes(batch[position : position + 4], "little")
-        yield batch[position:end]
-        position = end
 
 
 def _content(stored: bytes) -> dict[str, Any]:

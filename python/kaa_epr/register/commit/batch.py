@@ -15,8 +15,8 @@ from kaa_epr.log import get_logger
 from kaa_epr.mongo import conditional
 from kaa_epr.mongo.api import WriteOutcome, WriteUnconfirmed
 from kaa_epr.mongo.errors import Effect, StoreError
+from kaa_epr.mongo.raw_documents import by_id
 from kaa_epr.mongo.register_api import RegisterStore
-from kaa_epr.mongo.transfer.planning import by_id
 from kaa_epr.nats.publisher import Publisher, PublishFailed
 from kaa_epr.refusals import Refusal, Stored, Superseded, Unavailable, Unusable, store_unavailable
 from kaa_epr.register.commit import writing
