@@ -148,7 +148,7 @@ def test_configuration_example_is_accepted(text: str, tmp_path: Path) -> None:
 
 def test_make_targets_exist_and_run_is_what_the_tests_start() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    named = set(re.findall(r"make ([a-z]+)", README))
+    named = set(re.findall(r"(?:^|`|\$ )make ([a-z-]+)", README, re.MULTILINE))
     assert {"run", "test"} <= named
     assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert "kaa-epr serve --embedded --data-dir .data" in makefile
@@ -156,7 +156,7 @@ def test_make_targets_exist_and_run_is_what_the_tests_start() -> None:
 
 def test_every_fence_is_checked() -> None:
     languages = {name for _, name, _ in FENCE.findall(README)}
-    assert languages == {"console", "python", "sh", "text", "yaml"}
+    assert languages == {"conf", "console", "python", "sh", "text", "yaml"}
     assert len(examples()) >= 15
 
 

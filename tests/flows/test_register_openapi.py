@@ -18,8 +18,9 @@ SECONDS = 60
 ARGUMENTS = (
     "--checks=all",
     # Tokens are off here. What was made up may be refused: by 412, or for an integer of over 64 bits, which
-    # JSON Schema cannot tell from a double.
-    "--exclude-checks=ignored_auth,positive_data_acceptance",
+    # JSON Schema cannot tell from a double. An endpoint may have the ID ``batch``: its path takes
+    # more than OpenAPI, which knows no such overlap, tells of it.
+    "--exclude-checks=ignored_auth,positive_data_acceptance,allow_header_conformance",
     "--max-examples=25",
     "--request-timeout=20",
     "--generation-database=none",

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.register.batches import working
 from tests.flows.register_support import EpmmpCaller, Listener, connected, register_settings, serving
 from tests.support.http_client import plain_client
 from tests.support.store_commands import COMMANDS
@@ -16,8 +17,14 @@ COUNT = 1000
 
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
 async def test_one_round_trip_per_stage(
-    driver: str, nats_server: NatsServer, mongod: MongoServer, mongo_database: str, instance_name: str
+    driver: str,
+    nats_server: NatsServer,
+    mongod: MongoServer,
+    mongo_database: str,
+    instance_name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(working, "PORTION", COUNT)
     settings = register_settings(
         nats_server.url, mongod.uri, instance_name, mongo_database, mongo={"driver": driver}
     )
@@ -40,8 +47,9 @@ async def test_one_round_trip_per_stage(
         async with asyncio.timeout(20):
             await cleared.wait()
         assert {event.fields["endpointId"] for event in heard} == {f"e-{n}" for n in range(COUNT)}
-        # One read; one write of all documents with their events; one clearing of all outboxes.
-        assert COMMANDS.seen == {"find": 1, "update": 2}
+        # One look at the versions, for the task; one read; one write of all documents with their events; one
+        # clearing of all outboxes.
+        assert COMMANDS.seen == {"find": 2, "update": 2}
         assert COMMANDS.statements["update"] == COUNT + 1
 
         cleared.clear()
