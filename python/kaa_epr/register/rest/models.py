@@ -55,7 +55,7 @@ class AppVersionBody(_Body):
 
 
 class RegisterBody(_Body):
-    """Row 1: one endpoint; ID and token are made where they are not given."""
+    """``POST /endpoints``: one endpoint; ID and token are made where they are not given."""
 
     app_version: AppVersionBody
     metadata: Metadata = Field(default_factory=dict)
