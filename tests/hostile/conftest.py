@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.register_support import connected
-from tests.support.hostile.attack import BYSTANDERS, Attack
+from tests.support.hostile.attack import Attack
 from tests.support.hostile.watched import Watched, complaints, watched
 
 
@@ -48,7 +48,6 @@ async def attack(
     async with connected(nats_server.url) as nc:
         attacker = Attack(service, nc, endpoints)
         if endpoints.find_one({"_id": "bystander-0"}) is None:
-            for number in range(BYSTANDERS):
-                attacker.store(f"bystander-{number}", [{"key": "n", "value": 0}])
+            attacker.invite()
         service.told()
         yield attacker

@@ -26,6 +26,10 @@ from tests.support.hostile.http import CLOSED
 from tests.support.hostile.made import Description, made
 
 DATA: Final = Path(__file__).parents[2] / "data" / "hostile"
+OVER_REST: Final = ("rest_values", "rest_patches", "rest_paths", "rest_requests")
+OVER_NATS: Final = ("nats_values", "nats_patches", "nats_batches", "nats_payloads")
+REQUESTS: Final = (*OVER_REST, *OVER_NATS, "rest_large")
+"""Files whose entries are requests of a running service."""
 GIVEN: Final = '{"room":"12"}'
 _MEMBERS: Final = {"name", "send", "given", "status", "says", "then", "times"}
 GONE: Final = "gone"
