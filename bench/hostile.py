@@ -127,11 +127,12 @@ def table(report: dict[str, Any]) -> str:
         f"| {case['case']} | {median(case['held_ms']):.1f} | {max(case['held_ms']):.1f} |"
         for case in longest(report)[:SHOWN]
     ]
+    shortest = max(median(medians), LOUD_SECONDS * 1000)
+    machine_text = f"{where['cpu']}, {where['cores']} cores, load average {where['load_average']:.1f}"
     said = (
-        f"Measured {report['begun'][:8]} at commit {report['commit']}, on {where['cpu']},"
-        f" {where['cores']} cores, load average {where['load_average']:.1f}: {len(cases)} cases in"
-        f" {report['rounds']} rounds, {len(over(report))} over {report['bound_ms']:g} ms. Half of them take less than"
-        f" {max(median(medians), LOUD_SECONDS * 1000):.1f} ms; the {SHOWN} that take longest:"
+        f"Measured {report['begun'][:8]} at commit {report['commit']}, on {machine_text}: {len(cases)} cases"
+        f" in {report['rounds']} rounds, {len(over(report))} over {report['bound_ms']:g} ms."
+        f" Half of them take less than {shortest:.1f} ms; the {SHOWN} that take longest:"
     )
     return "\n".join([said, "", "| case | ms held, median | most |", "| --- | --- | --- |", *rows])
 
