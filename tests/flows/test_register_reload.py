@@ -10,6 +10,7 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from kaa_epr.embedded import MongoServer, NatsServer
+from kaa_epr.nats.bridge import Bridge
 from kaa_epr.service import Service
 from tests.flows.register_support import EpmmpCaller, Listener, register_settings, rest_client, serving
 from tests.nats.harness import Store
@@ -74,6 +75,21 @@ async def test_a_reload_under_load_answers_every_write_and_tells_of_it_once(
         versions.setdefault(event.fields["endpointId"], []).append(event.version)
     for endpoint_id, count in zip([*ENDPOINTS[1:], ENDPOINTS[0]], written, strict=True):
         assert versions[endpoint_id] == list(range(2, count + 2))
+
+
+async def test_the_server_knows_the_bridge_before_the_session_leaves(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.register is not None
+    original, unsent = service.register.bridge, []
+
+    async def bridge(made: Bridge) -> None:
+        await original(made)
+        unsent.append(made.client.pending_data_size)
+
+    monkeypatch.setattr(service.register, "bridge", bridge)
+    await service.reload(service.settings)
+    assert unsent == [0]
 
 
 async def test_a_reload_does_not_wait_for_ever_for_a_write(

@@ -16,6 +16,7 @@ from kaa_epr.log import get_logger
 from kaa_epr.metrics import CountedStats
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.nats.bridge import Bridge
+from kaa_epr.nats.flushing import confirmed_flush
 from kaa_epr.nats.outlet import SessionOutlet
 from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.services_api import EndpointStats
@@ -205,8 +206,12 @@ class Register:
 
     # --- one session takes another's place (a reload) ------------------------------------------------------
     async def bridge(self, bridge: Bridge) -> None:
-        """Takes writes on the bridge's client too; events and answers go out on whatever session there is."""
+        """Takes writes on the bridge's client too; events and answers go out on whatever session there is.
+
+        Returns when the server sends them there: the old session is about to leave.
+        """
         await self._epmmp.attach(bridge.client)
+        await confirmed_flush(bridge.client)
 
     async def leave(self, session: Session, seconds: float) -> None:
         """Takes no more writes on the session, and ends those under way; what comes now waits."""
