@@ -123,7 +123,8 @@ class Replica:
         await until(grown, f"{self.name}: {name} >= {least}", seconds, every=LOOK)
 
     async def until_coherent(self, seconds: float = START_TIMEOUT) -> None:
-        """Until it answers from its cache."""
+        """Until it answers from its cache, and its store answers."""
+        await self.until_metric("store_up", 1, seconds)
         await self.until_metric("coherent", 1, seconds)
 
     def logged(self, text: str) -> int:

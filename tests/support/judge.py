@@ -49,6 +49,8 @@ class Answer(NamedTuple):
     counter: int | None
     """Of the metadata field ``n``."""
     tag: str | None
+    reason: str = ""
+    """Why it is not 200."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,9 @@ class Judge:
         finally:
             self.allow(before)
 
+    def _into_phase(self) -> float:
+        return (time.monotonic_ns() - self._phases[-1][0]) / 1e9
+
     def _allowances(self, sent: int) -> Iterator[Allowance]:
         """Those in force at some moment since ``sent``."""
         for begun, allowance in reversed(self._phases):
@@ -140,7 +145,9 @@ class Judge:
         self.report.statuses[answer.status] += 1
         if answer.status == UNAVAILABLE:
             if not any(allowance.unavailable for allowance in self._allowances(sent)):
-                self._violation(f"{endpoint_id}: 503")
+                self._violation(
+                    f"{endpoint_id}: 503 ({answer.reason}), {self._into_phase():.3f} s into its phase"
+                )
             return
         endpoint = self.history.endpoints.get(endpoint_id)
         if endpoint is None:

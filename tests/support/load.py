@@ -60,10 +60,14 @@ def read_answer(data: bytes) -> tuple[bytes, Answer]:
     _, at = _read_bytes(data, at)
     tag, at = _read_optional(data, at)
     payload, at = _read_optional(data, at)
-    status, _ = read_varint(data, at)
+    status, at = read_varint(data, at)
+    reason = None if status == OK else _read_optional(data, at)[0]
     found = _COUNTER.search(payload) if status == OK and payload is not None else None
     return correlation_id, Answer(
-        status, int(found[1]) if found else None, None if tag is None else tag.decode()
+        status,
+        int(found[1]) if found else None,
+        None if tag is None else tag.decode(),
+        "" if reason is None else reason.decode(),
     )
 
 
