@@ -13,7 +13,7 @@ from typing import Any
 from kaa_epr.embedded import MongoServer, NatsServer
 from tests.flows.observe_support import answer, frozen, publish
 from tests.flows.register_support import connected
-from tests.support.command import PROGRAM, environment, run
+from tests.support.command import PROGRAM, START_TIMEOUT, environment, run
 from tests.support.http_client import plain_client
 from tests.support.waiting import until
 
@@ -50,7 +50,7 @@ async def test_counts_are_on_the_port_and_in_the_summary(
             frozen(nc, nats_server.url, instance_name, answer(1, k="s3cr3t"), tmp_path),
             observe(tmp_path, *more) as (process, ready_file),
         ):
-            await until(ready_file.exists)
+            await until(ready_file.exists, "it is ready", START_TIMEOUT)
             ready = json.loads(ready_file.read_text())
             await publish(nc, instance_name, "e", 2)
             async with plain_client(ready["management"]) as http:

@@ -23,6 +23,7 @@ from tests.flows.register_support import EpmmpCaller
 from tests.flows.test_register_security import AUDIENCE, ISSUER, Issuer
 from tests.nats.harness import Store, ask, connected, merged, settings_of
 from tests.nats.process import Process, running
+from tests.support.command import START_TIMEOUT
 from tests.support.locked_mongo import ROOT, Locked
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -101,7 +102,7 @@ async def test_the_certificate_of_rest_is_replaced_under_load(
     tls = {"cert_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
     given = merged(settings, {"register": {"rest": {"port": 0, "tls": tls}}})
     async with running(tmp_path, given) as process:
-        await until(process.ready_file.exists)
+        await until(process.ready_file.exists, "it is ready", START_TIMEOUT)
         url = f"{process.ready['rest']}/api/v1/endpoints/e-1/metadata/n"
         # One keeps its connection, the other makes one for each request.
         async with httpx.AsyncClient(verify=context, trust_env=False, timeout=30) as lasting:
@@ -196,7 +197,7 @@ async def test_keys_of_tokens_are_fetched_at_once(settings: dict[str, Any], tmp_
     security = {"jwks": str(keys), "issuer": ISSUER, "audience": AUDIENCE, "algorithms": ["ES256"]}
     given = merged(settings, {"register": {"security": security}})
     async with running(tmp_path, given) as process:
-        await until(process.ready_file.exists)
+        await until(process.ready_file.exists, "it is ready", START_TIMEOUT)
         async with httpx.AsyncClient(base_url=process.ready["rest"], trust_env=False, timeout=30) as http:
 
             async def status(issuer: Issuer) -> int:

@@ -20,6 +20,7 @@ from kaa_epr.nats.services_api import service_name
 from tests.nats.harness import Store, ask, connected, merged, settings_of
 from tests.nats.process import Process, flooding, running
 from tests.nats.procfs import alive, children
+from tests.support.command import START_TIMEOUT
 from tests.support.http_client import plain_client
 from tests.support.waiting import until
 
@@ -57,7 +58,7 @@ async def test_each_get_is_answered_once(
     settings: dict[str, Any], nats_server: NatsServer, instance_name: str, tmp_path: Path
 ) -> None:
     async with running(tmp_path, settings) as parent, connected(nats_server.url) as peer:
-        await until(parent.ready_file.exists, "all are ready")
+        await until(parent.ready_file.exists, "it is ready", START_TIMEOUT)
         assert parent.ready["pid"] == parent.pid
         assert len(workers_of(parent)) == 2
         answers = await asyncio.gather(*(ask(peer, instance_name, f"e-{n % 10}") for n in range(400)))
@@ -77,7 +78,7 @@ async def test_one_that_is_killed_is_started_again(
 ) -> None:
     """And afterwards neither a reload nor the stop loses a get."""
     async with running(tmp_path, settings) as parent:
-        await until(parent.ready_file.exists)
+        await until(parent.ready_file.exists, "it is ready", START_TIMEOUT)
         first, second = workers_of(parent)
         os.kill(first, signal.SIGKILL)
         await parent.logged("worker ended by itself")
@@ -99,7 +100,7 @@ async def test_one_that_is_killed_is_started_again(
 
 async def test_workers_end_with_their_parent(settings: dict[str, Any], tmp_path: Path) -> None:
     async with running(tmp_path, settings) as parent:
-        await until(parent.ready_file.exists)
+        await until(parent.ready_file.exists, "it is ready", START_TIMEOUT)
         workers = workers_of(parent)
         assert len(workers) == 2
         parent.signal(signal.SIGKILL)
@@ -152,7 +153,7 @@ async def test_one_that_is_silent_is_killed_and_started_again(
 ) -> None:
     given = merged(managed, {"service": {"worker_silence": 2.0}})
     async with running(tmp_path, given) as parent, connected(nats_server.url) as peer:
-        await until(parent.ready_file.exists)
+        await until(parent.ready_file.exists, "it is ready", START_TIMEOUT)
         await parent.logged("serving", 2)
         by_number = await numbered(parent)
         os.kill(by_number[1], signal.SIGSTOP)
@@ -186,7 +187,7 @@ async def test_one_that_cannot_be_started_again_is_missed_by_the_others(
 ) -> None:
     """Somebody takes the port of its management server while it is down."""
     async with running(tmp_path, managed) as parent:
-        await until(parent.ready_file.exists)
+        await until(parent.ready_file.exists, "it is ready", START_TIMEOUT)
         await parent.logged("serving", 2)
         by_number = await numbered(parent)
         os.kill(by_number[1], signal.SIGKILL)
