@@ -12,10 +12,12 @@ from pymongo import MongoClient, UpdateOne
 
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
-from kaa_epr.embedded import MongoServer, start_mongod
+from kaa_epr.embedded import MongoServer, NatsServer, start_mongod
 from kaa_epr.mongo import open_store
 from kaa_epr.mongo.errors import Effect, StoreBusy, StoreError, StoreTimeout
 from kaa_epr.mongo.register_api import EndpointQuery, RegisterStore
+from tests.flows.register_support import register_settings, serving
+from tests.support.raw_http import connected, reset
 from tests.support.waiting import until
 
 ANY: Final = EndpointQuery()
@@ -134,3 +136,26 @@ async def test_a_lost_connection_costs_no_list(faulty: MongoServer, admin: Any, 
         data = {"failCommands": ["count"], "appName": "kaa-epr", "closeConnection": True}
         admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
         assert await store.count_endpoints(ANY, 100, LIMIT) == 10
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [("/applications/app/metadata-keys", "aggregate"), ("/endpoints?limit=1", "count")],
+    ids=["keys", "a list that counts"],
+)
+async def test_a_client_that_goes_away_ends_what_is_read_for_it(
+    faulty: MongoServer, admin: Any, nats_server: NatsServer, instance_name: str, path: str, command: str
+) -> None:
+    settings = register_settings(nats_server.url, faulty.uri, instance_name, "epr")
+    async with serving(settings) as service:
+        assert service.register is not None
+        hold_back(admin, command, 600.0)
+        async with connected(service.register) as client:
+            client.send(f"GET /api/v1{path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            await until(lambda: running(admin, command) == 1, "it runs")
+            reset(client)
+            await until(lambda: running(admin, command) == 0, "killed")
+        admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        async with connected(service.register) as client:
+            client.send(f"GET /api/v1{path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            assert (await client.answer()).status == 200

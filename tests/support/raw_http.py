@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
@@ -65,6 +67,13 @@ class Client:
             except ConnectionResetError:
                 return data
         return data
+
+
+def reset(client: Client) -> None:
+    """The connection ends at once, and the server's side hears of it."""
+    sock = client.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.writer.transport.abort()
 
 
 class Reachable(Protocol):

@@ -6,7 +6,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -16,6 +16,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 """Ours raises ``ClientGone`` when nobody is there any more, and waits where the client reads slowly."""
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 """What is served."""
+END_WITH_CLIENT: Final = "kaa_epr.end_with_client"
+"""Extension of ours, a function: what the application does for this request may be cancelled as soon as the
+connection is lost. Once an answer has begun that is so anyway."""
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 """Names in lower case, in the order of the wire."""
 

@@ -79,7 +79,10 @@ class Connection(asyncio.Protocol):
         return not self.tls
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """The client has gone, or was sent away. What is under way goes on: it may have changed something."""
+        """The client has gone, or was sent away. What is done for nobody else ends, whatever it waits for.
+
+        The rest goes on: it may have changed something.
+        """
         self.lost = True
         if self._timer is not None:
             self._timer.cancel()
@@ -88,6 +91,8 @@ class Connection(asyncio.Protocol):
             self._forget()
         else:
             self._exchange.wake()
+            if self._exchange.ends_with_client and self._task is not None:
+                self._task.cancel()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from kaa_epr.http import wire
-from kaa_epr.http.asgi import App, ClientGone, Message, Scope
+from kaa_epr.http.asgi import END_WITH_CLIENT, App, ClientGone, Message, Scope
 from kaa_epr.http.head import Head
 from kaa_epr.log import get_logger
 from kaa_epr.refusals import Refusal
@@ -37,6 +37,7 @@ class Exchange:
         "_has_body",
         "_head",
         "_held",
+        "_only_reads",
         "_start",
         "_stays",
         "_told",
@@ -49,6 +50,7 @@ class Exchange:
         self._arrived: asyncio.Future[None] | None = None
         self._failure: Refusal | None = None
         self._held: list[bytes] = []
+        self._only_reads = False
         self._told = False
         self._start: Message | None = None
         self._begun = False
@@ -80,6 +82,14 @@ class Exchange:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
 
+    @property
+    def ends_with_client(self) -> bool:
+        """Whether all that is left to be done is for the client: the answer has begun, or is all there is."""
+        return self._begun or self._only_reads
+
+    def _end_with_client(self) -> None:
+        self._only_reads = True
+
     def give_up(self, refusal: Refusal) -> bool:
         """Time is up. Whether the application is waiting for the body: it is told why there is none."""
         if self._told or self._arrived is None or self._arrived.done():
@@ -105,6 +115,7 @@ class Exchange:
             "headers": head.headers,
             "client": None,
             "server": None,
+            "extensions": {END_WITH_CLIENT: self._end_with_client},
         }
 
     async def _receive(self) -> Message:

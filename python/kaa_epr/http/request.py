@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
-from kaa_epr.http.asgi import Headers, Receive, Scope, Send
+from kaa_epr.http.asgi import END_WITH_CLIENT, Headers, Receive, Scope, Send
 
 
 class Request:
     """Method, path, headers, and a body that is read once."""
 
-    __slots__ = ("_receive", "headers", "method", "path", "query", "scheme")
+    __slots__ = ("_extensions", "_receive", "headers", "method", "path", "query", "scheme")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
@@ -22,11 +23,21 @@ class Request:
         self.query: bytes = scope["query_string"]
         self.headers: Headers = scope["headers"]
         self._receive = receive
+        self._extensions: Mapping[str, Any] = scope.get("extensions", {})
 
     def header(self, name: bytes) -> str | None:
         """A header's value; several of one name are one list (RFC 9110, 5.3)."""
         values = [value for key, value in self.headers if key == name]
         return b", ".join(values).decode("latin-1") if values else None
+
+    def end_with_client(self) -> None:
+        """What is done for this request changes nothing, and ends as soon as the client is known to be gone.
+
+        For what takes long and can be cut short; a server that cannot do so lets it go on.
+        """
+        end = self._extensions.get(END_WITH_CLIENT)
+        if end is not None:
+            end()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body. Raises ``Gone`` when the client leaves before its end, and what the server refuses."""

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kaa_epr.http.asgi import Receive, Scope, Send
-from tests.support.raw_http import Client, connected
+from kaa_epr.http.request import Request
+from tests.support.raw_http import SECONDS, Client, connected, reset
 from tests.unit.http.corpus import CHUNKED, GET, HOST, PUT, REFUSED, SERVED, Refused, Served
 from tests.unit.http.serving import Echo, body, serving, start
 
@@ -276,6 +277,66 @@ async def test_pieces_are_not_made_for_a_client_that_has_gone() -> None:
         async with asyncio.timeout(20):
             await ended.wait()
     assert made < 1000
+
+
+class Waits:
+    """An application that waits for something else than its client."""
+
+    def __init__(self, *, says: bool, begins: bool) -> None:
+        self._says, self._begins = says, begins
+        self.waiting = asyncio.Event()
+        self.goes_on = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.done = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        async for _ in request.pieces():
+            pass
+        if self._says:
+            request.end_with_client()
+        if self._begins:
+            await send(start())
+            await send(body(b"a", more=True))
+        self.waiting.set()
+        try:
+            await self.goes_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        self.done.set()
+
+
+@pytest.mark.parametrize(("says", "begins"), [(True, False), (False, True)], ids=["says so", "has begun"])
+async def test_what_is_for_nobody_but_the_client_ends_with_it(
+    says: bool, begins: bool, logged: Logged
+) -> None:
+    app = Waits(says=says, begins=begins)
+    async with serving(app) as server:
+        async with connected(server) as client, asyncio.timeout(SECONDS):
+            client.send(GET + HOST + b"\r\n")
+            await app.waiting.wait()
+            reset(client)
+            await app.cancelled.wait()
+        # Nothing is left of it, so that a stop has nothing to wait for.
+        await server.stop()
+    assert logged == []
+
+
+async def test_what_may_change_something_goes_on_without_its_client() -> None:
+    app = Waits(says=False, begins=False)
+    async with serving(app) as server:
+        async with connected(server) as client, asyncio.timeout(SECONDS):
+            client.send(PUT + LENGTH % 1 + b"\r\na")
+            await app.waiting.wait()
+            reset(client)
+        app.waiting.clear()
+        async with connected(server) as other, asyncio.timeout(SECONDS):
+            other.send(GET + HOST + b"\r\n")
+            await app.waiting.wait()
+            app.goes_on.set()
+            await app.done.wait()
+    assert not app.cancelled.is_set()
 
 
 def test_the_client_of_these_tests_reads_chunks() -> None:

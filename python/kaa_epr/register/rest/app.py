@@ -126,6 +126,8 @@ class _Rest:
         operation = place.operation
         principal = await self._authenticator.check(request.header(b"authorization"), operation.scope)
         query = read_all(operation.query, request.query)
+        if operation.long_read:
+            request.end_with_client()
         limits = self._limits
         with limits.budget.share() as share:
             content = b""

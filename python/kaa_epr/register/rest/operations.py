@@ -35,6 +35,8 @@ class Operation:
     body: str | None = None
     media_type: str = JSON
     large_body: bool = False
+    long_read: bool = False
+    """Reads for as long as it takes, but not for a client that has gone."""
     success: int = 200
     answer: str | None = None
     conditional: bool = False
@@ -80,6 +82,7 @@ OPERATIONS: Final = (
             query.OFFSET,
             query.LIMIT,
         ),
+        long_read=True,
         answer="EndpointPage",
     ),
     Operation(
@@ -237,6 +240,7 @@ OPERATIONS: Final = (
         "The metadata keys in use, by application version.",
         READ_KEYS,
         lists.list_application_keys,
+        long_read=True,
         answer="KeysByVersion",
     ),
 )
