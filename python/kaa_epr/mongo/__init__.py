@@ -5,6 +5,7 @@ api.py                          Store: what the loader, the import and the expor
 motor_store.py pymongo_store.py the same over either driver; client.py and base.py are
                                 what they share
 options.py                      settings → client options (time limits, TLS, authentication)
+statements.py                   conditional writes that are BSON already, many in one command
 sent.py                         what a write that failed can have changed
 gate.py long_reads.py lists.py  lists and counts, beside loads and writes and never in their way
 outboxes.py tasks.py tombstones.py  what the register works off in the background

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
@@ -15,7 +16,31 @@ from kaa_epr.mongo.errors import Effect, StoreError
 MAX_IDS: Final = 3_500
 """Most ids of one load: so many ids of 4 KiB (the engine's ceiling) still fit into one 16 MiB command."""
 
+_UPSERT: Final = b"\x08upsert\0\1\0"
+_FRAME: Final = 4 + 3 + 3 + len(_UPSERT)
+"""Bytes of a statement around its two documents."""
+
 Write = InsertOne[dict[str, Any]] | UpdateOne
+
+
+class Statement(NamedTuple):
+    """One write of one document, which is to be made where nothing fits the condition."""
+
+    condition: bytes
+    """BSON."""
+    update: bytes
+    """BSON: operators."""
+
+    @property
+    def bson(self) -> bytes:
+        """As the ``update`` command has it: ``{q: …, u: …, upsert: true}``."""
+        size = struct.pack("<i", self.size)
+        return b"".join((size, b"\x03q\0", self.condition, b"\x03u\0", self.update, _UPSERT))
+
+    @property
+    def size(self) -> int:
+        """Of that."""
+        return _FRAME + len(self.condition) + len(self.update)
 
 
 class WriteFailure(NamedTuple):

@@ -21,6 +21,7 @@ from kaa_epr.mongo.handle import MAJORITY, Handle
 from kaa_epr.mongo.idempotency import IdempotencyQueries
 from kaa_epr.mongo.lists import ListQueries
 from kaa_epr.mongo.outboxes import OutboxQueries
+from kaa_epr.mongo.statements import StatementQueries
 from kaa_epr.mongo.tasks import TaskQueries
 from kaa_epr.mongo.tombstones import TombstoneQueries
 
@@ -36,7 +37,13 @@ _NO_ENDPOINT: Final = "!"
 
 
 class MongoStore(
-    OutboxQueries, ListQueries, TaskQueries, IdempotencyQueries, ChangeStreams, TombstoneQueries
+    StatementQueries,
+    OutboxQueries,
+    ListQueries,
+    TaskQueries,
+    IdempotencyQueries,
+    ChangeStreams,
+    TombstoneQueries,
 ):
     """A ``kaa_epr.mongo.register_api.RegisterStore``; the methods are described there and in its base."""
 

@@ -7,7 +7,6 @@ give up. Here whoever follows the stream decides what a loss means.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -125,10 +124,6 @@ class ChangeStreams(BoundedClient):
         super().__init__(mongo, store)
         # The socket's time limit is little more than ``store.timeout``.
         self._await_ms = max(1, round(min(AWAIT_SECONDS, store.timeout / 2) * 1000))
-
-    @abstractmethod
-    async def _session(self) -> Any:
-        """A session of the driver's, which a cursor belongs to; not causally consistent."""
 
     async def watch(self, after: Position | None, time_limit: float) -> ChangeCursor:
         """A stream that begins at ``after``, or now."""

@@ -128,6 +128,10 @@ class BoundedClient(ABC):
         """The driver's client of reads that may take long."""
 
     @abstractmethod
+    async def _session(self) -> Any:
+        """A session of the driver's on the current handle's client; not causally consistent."""
+
+    @abstractmethod
     async def _close(self, client: Any) -> None:
         """Closes the driver's client."""
 

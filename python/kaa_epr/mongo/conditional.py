@@ -26,7 +26,8 @@ _CLAIMED_AT: Final = {f"{CLAIM}.at": True}
 
 _IMMUTABLE_FIELD: Final = 66
 _DUPLICATE_KEY: Final = 11_000
-_TOO_LARGE: Final = frozenset({10_334, 17_419, 17_420})
+DOCUMENT_TOO_LARGE: Final = 10_334
+_TOO_LARGE: Final = frozenset({DOCUMENT_TOO_LARGE, 17_419, 17_420})
 _NOT_VALID: Final = 121
 
 

@@ -28,6 +28,14 @@ Digests = tuple[bytes | None, ...]
 
 
 @dataclass(eq=False, slots=True)
+class Numbering:
+    """A session of the driver's and the number of the last write that was sent in it; see ``statements``."""
+
+    session: Any
+    last: int
+
+
+@dataclass(eq=False, slots=True)
 class Handle:
     """A client with the database and the collection of the endpoints, of either driver."""
 
@@ -42,6 +50,10 @@ class Handle:
     opened_long: Any = None
     operations: set[asyncio.Task[Any]] = field(default_factory=set)
     """Those under way on it."""
+    numbering: list[Numbering] = field(default_factory=list)
+    """Sessions of statements, those that are not in use."""
+    repeats: bool = False
+    """Whether the deployment is known to take statements that may be repeated."""
 
     def long(self) -> Any:
         """That client, which is opened when it is asked for first. Raises what the driver raises."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from kaa_epr.mongo.api import Store
+from kaa_epr.mongo.api import Statement, Store, WriteOutcome
 from kaa_epr.mongo.conditional import Claim
 
 
@@ -51,6 +51,9 @@ class RegisterStore(Store, Protocol):
         As the primary has them, be it not the majority yet: a conditional write decides anyway, and what the
         majority has lags behind an outbox that was cleared just now.
         """
+
+    async def upsert(self, statements: Sequence[Statement], time_limit: float) -> WriteOutcome:
+        """As ``write``, for statements that are BSON already."""
 
     async def outboxes(
         self, owner: str, expiry: float, limit: int, time_limit: float, skip: int = 0
