@@ -25,7 +25,7 @@ import kaa_epr
 from kaa_epr.client import EpmmpClient
 from kaa_epr.client.errors import ClientError
 from kaa_epr.embedded import MongoServer, NatsServer
-from kaa_epr.register.commit.batch import STAGES
+from kaa_epr.register.commit.collaborators import STAGES
 from tests.flows.register_support import Heard, Listener, connected, register_settings, serving
 from tests.support.waiting import until
 

@@ -18,8 +18,6 @@ from kaa_epr.service import Service
 
 
 async def main(settings: Settings, stage: str, count: int) -> None:
-    service = Service(settings)
-    assert service.register is not None
     passed = 0
 
     def on_stage(name: str) -> None:
@@ -28,7 +26,8 @@ async def main(settings: Settings, stage: str, count: int) -> None:
         if passed == count:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    service.register.parts.on_stage = on_stage
+    service = Service(settings, on_stage=on_stage)
+    assert service.register is not None
     await service.start()
     await service.wait_ready()
     sys.stdout.write(f"{service.register.url}\n")

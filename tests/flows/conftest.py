@@ -105,6 +105,12 @@ def settings_here(
     return partial(register_settings, nats_server.url, mongod.uri, instance_name, mongo_database)
 
 
+@pytest.fixture(params=[pytest.param("pure", id="pure"), pytest.param("rust", id="rust")])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """The name of each."""
+    return request.param
+
+
 @pytest.fixture
 async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     """The REST interface of the ``service`` that a file of tests has."""

@@ -20,6 +20,7 @@ from kaa_epr import schemas
 from kaa_epr.config.settings import Settings
 from kaa_epr.messages import subjects
 from kaa_epr.messages.decode import decode_message
+from kaa_epr.register.commit.collaborators import OnStage, unobserved
 from kaa_epr.service import Service
 from tests.support.http_client import plain_client
 
@@ -60,8 +61,8 @@ def rest_client(service: Service, seconds: float = 30.0) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Service]:
-    service = Service(settings)
+async def serving(settings: Settings, on_stage: OnStage = unobserved) -> AsyncIterator[Service]:
+    service = Service(settings, on_stage=on_stage)
     await service.start()
     try:
         await service.wait_ready()

@@ -19,17 +19,21 @@ from kaa_epr.nats.writer import WriterNumbers
 from kaa_epr.register.batches import working
 from kaa_epr.register.batches.records import NewEndpoint, TaskRecord, new_document
 from kaa_epr.register.batches.working import Work
-from kaa_epr.register.commit.batch import Parts, PipelineLimits
+from kaa_epr.register.commit.collaborators import Collaborators, PipelineLimits, event_limit
 from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.decide.api import Request
+from kaa_epr.register.decide.planners import select_planner
 from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.intake.applications import Applications
-from kaa_epr.register.intake.commands import Unregister
-from kaa_epr.register.register import rules_of
+from kaa_epr.register.intake.engines import select_intake
+from kaa_epr.register.limits import rules_of
+from tests.support.planning import brought
 
 pytestmark = pytest.mark.faults
 SECONDS: Final = 20.0
+value_of: Final = select_intake("auto").value_of
 IDS: Final = ("a", "b", "c", "d", "e")
-STEPS: Final = ("versions", "begin_task", "current", "write", "note_progress", "finish_task")
+STEPS: Final = ("versions", "begin_task", "current", "upsert", "note_progress", "finish_task")
 """Of the store, as a replica that carries a task out takes them."""
 
 
@@ -61,27 +65,41 @@ class Halting:
         return halting
 
 
+def register_of(
+    name: str, store: Any, outlet: SessionOutlet, settings: Settings
+) -> tuple[Pipeline, Endpoints]:
+    """What a replica changes endpoints with."""
+    planner = select_planner(settings.engine, rules_of(settings.register_))
+    collaborators = Collaborators(
+        store,
+        Publisher("epr", outlet, WriterNumbers("epr")),
+        planner,
+        lambda: event_limit(outlet.max_payload),
+        name,
+        PipelineLimits(store_timeout=SECONDS),
+    )
+    pipeline = Pipeline(collaborators)
+    return pipeline, Endpoints(store, pipeline, planner, Applications(settings.kaa), SECONDS)
+
+
 class Replica:
     """A register's pipeline, and tasks that it works on."""
 
     def __init__(self, name: str, store: Any, outlet: SessionOutlet, settings: Settings) -> None:
         self.name = name
         self.store = store
-        rules = rules_of(settings.register_)
-        publisher = Publisher("epr", outlet, WriterNumbers("epr"))
-        parts = Parts(store, publisher, lambda: rules, name, PipelineLimits(store_timeout=SECONDS))
-        self.pipeline = Pipeline(parts)
-        self.endpoints = Endpoints(store, self.pipeline, Applications(settings.kaa), SECONDS)
+        self.pipeline, self.endpoints = register_of(name, store, outlet, settings)
 
     async def work(self) -> bool:
         """Takes over whatever is open, whoever has it."""
         task = await self.store.claim_task(self.name, 0.0, SECONDS)
         assert task is not None
         record = TaskRecord.of_stored(task)
-        return await Work(self.endpoints, self.name, SECONDS, record, 60).carry_out()
+        return await Work(self.endpoints, self.name, SECONDS, record, value_of, 60).carry_out()
 
     async def delete(self, endpoint_id: str) -> None:
-        await self.pipeline.submit(endpoint_id, Unregister(), correlation_id="c")
+        command = self.endpoints.planner.unregister()
+        await self.pipeline.submit(endpoint_id, Request(command, "c"))
 
 
 @pytest.fixture
@@ -116,7 +134,7 @@ async def replicas(settings: Settings) -> AsyncIterator[Callable[..., Replica]]:
 
 
 async def add_task(store: RegisterStore) -> None:
-    items = [NewEndpoint(endpoint_id, f"t-{endpoint_id}", {"n": 1}) for endpoint_id in IDS]
+    items = [NewEndpoint(endpoint_id, f"t-{endpoint_id}", brought({"n": 1})) for endpoint_id in IDS]
     await store.add_task(await new_document("task", "app", "app-v1", items, "c"), SECONDS)
 
 

@@ -13,9 +13,9 @@ import pytest
 from bson import Binary, Int64
 
 from kaa_epr.config.settings import Settings
+from kaa_epr.nats.outlet import SessionOutlet
 from kaa_epr.register import tasks
 from kaa_epr.register.batches import records, working
-from kaa_epr.register.commit.batch import no_events
 from kaa_epr.service import Service
 from tests.flows.register_support import Listener, serving
 from tests.support.waiting import until
@@ -249,16 +249,14 @@ async def test_while_the_store_refuses_a_task_goes_on_later(
     service: Service, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No attempt counts that was not the endpoint's own fault."""
-    assert service.register is not None
-    register = service.register
-    rules, tries = register.parts.rules, 0
+    tries = 0
 
-    def away() -> Any:
+    def away(_outlet: SessionOutlet) -> int | None:
         nonlocal tries
         tries += 1
-        return no_events() if tries < working.MOST_WRITES + 3 else rules()
+        return None if tries < working.MOST_WRITES + 3 else 1_000_000
 
-    monkeypatch.setattr(register.parts, "rules", away)
+    monkeypatch.setattr(SessionOutlet, "max_payload", property(away))
     accepted = await post(http, "e")
     assert (await finished(http, accepted.json()["taskId"]))["createdCount"] == 1
     assert tries >= working.MOST_WRITES + 3

@@ -20,23 +20,18 @@ from kaa_epr.mongo import open_store
 from kaa_epr.mongo.idempotency import KEEP_SECONDS
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.nats.outlet import SessionOutlet
-from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.publishing import publishing
-from kaa_epr.nats.writer import WriterNumbers
 from kaa_epr.refusals import Stored, Superseded, Unavailable
 from kaa_epr.register import idempotency
 from kaa_epr.register.batches.records import NewEndpoint
-from kaa_epr.register.commit.batch import Parts, PipelineLimits
-from kaa_epr.register.commit.pipeline import Pipeline
-from kaa_epr.register.endpoints import Endpoints
+from kaa_epr.register.decide.api import Request
+from kaa_epr.register.endpoints import Registration
 from kaa_epr.register.idempotency import KeyedRequest, Once, Registered
-from kaa_epr.register.intake.applications import Applications
-from kaa_epr.register.intake.commands import Register, Unregister
-from kaa_epr.register.register import rules_of
 from kaa_epr.register.stats import Stats
 from kaa_epr.register.tasks import BatchTasks
 from tests.flows.register_support import Listener, rest_client, serving
-from tests.flows.test_batch_crashes import Halting
+from tests.flows.test_batch_crashes import Halting, register_of, value_of
+from tests.support.planning import brought, items
 
 VERSION: Final = {"name": "app-v1"}
 BODY: Final = json.dumps({"appVersion": VERSION, "metadata": {"a": 1}})
@@ -193,7 +188,7 @@ async def test_callers_do_not_share_their_keys() -> None:
 
 
 # --- replicas that die --------------------------------------------------------------------------------------
-STEPS: Final = ("versions", "reserve_request", "current", "write", "finish_request")
+STEPS: Final = ("versions", "reserve_request", "current", "upsert", "finish_request")
 """Of the store, as a replica that registers an endpoint takes them."""
 
 
@@ -201,25 +196,22 @@ class Replica:
     """What a register needs to carry out requests that have keys."""
 
     def __init__(self, store: Any, outlet: SessionOutlet, settings: Settings, name: str) -> None:
-        rules = rules_of(settings.register_)
-        publisher = Publisher("epr", outlet, WriterNumbers("epr"))
-        parts = Parts(store, publisher, lambda: rules, name, PipelineLimits(store_timeout=SECONDS))
-        self.pipeline = Pipeline(parts)
-        endpoints = Endpoints(store, self.pipeline, Applications(settings.kaa), SECONDS)
-        self.tasks = BatchTasks(endpoints, name, SECONDS, Stats())
-        self.once = Once(endpoints, self.tasks, SECONDS, 60.0)
+        self.pipeline, self.endpoints = register_of(name, store, outlet, settings)
+        self.tasks = BatchTasks(self.endpoints, value_of, name, SECONDS, Stats())
+        self.once = Once(self.endpoints, self.tasks, SECONDS, 60.0)
 
     async def register(self, endpoint_id: str | None = None) -> Registered:
         request = KeyedRequest(None, "k", "register", b"body")
-        command = Register("app", "app-v1", f"token of {id(self)}", {"a": 1})
-        return await self.once.register(request, command, endpoint_id, "c")
+        new = Registration("app", "app-v1", f"token of {id(self)}", items({"a": 1}))
+        return await self.once.register(request, new, endpoint_id, "c")
 
     async def accept(self) -> tuple[str, bool]:
         request = KeyedRequest(None, "k", "batch", b"body")
-        return await self.once.accept(request, "app", "app-v1", [NewEndpoint("e", "t", {})], "c")
+        return await self.once.accept(request, "app", "app-v1", [NewEndpoint("e", "t", brought({}))], "c")
 
     async def delete(self, endpoint_id: str) -> None:
-        await self.pipeline.submit(endpoint_id, Unregister(), correlation_id="c")
+        command = self.endpoints.planner.unregister()
+        await self.pipeline.submit(endpoint_id, Request(command, "c"))
 
 
 @pytest.fixture
@@ -301,7 +293,7 @@ async def test_a_replica_that_halts_at_any_step_makes_no_second_endpoint(
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("claims_expire")
-@pytest.mark.parametrize("step", ["write", "finish_request"])
+@pytest.mark.parametrize("step", ["upsert", "finish_request"])
 async def test_what_was_deleted_since_is_not_registered_again(
     settings: Settings, collection: Any, step: str
 ) -> None:
@@ -310,7 +302,7 @@ async def test_what_was_deleted_since_is_not_registered_again(
         halts: list[Halting] = []
 
         def halting(store: RegisterStore) -> Halting:
-            halts.append(Halting(store, step, 1, behind=step == "write"))
+            halts.append(Halting(store, step, 1, behind=step == "upsert"))
             return halts[0]
 
         trying = asyncio.create_task(make(halting).register("e"))
@@ -353,7 +345,7 @@ async def test_a_request_under_way_is_nobody_elses(settings: Settings, collectio
         halts: list[Halting] = []
 
         def halting(store: RegisterStore) -> Halting:
-            halts.append(Halting(store, "write", 1, behind=False))
+            halts.append(Halting(store, "upsert", 1, behind=False))
             return halts[0]
 
         trying = asyncio.create_task(make(halting).register())
@@ -375,7 +367,7 @@ async def test_a_first_try_that_is_too_old_is_not_tried_again(
         halts: list[Halting] = []
 
         def halting(store: RegisterStore) -> Halting:
-            halts.append(Halting(store, "write", 1, behind=False))
+            halts.append(Halting(store, "upsert", 1, behind=False))
             return halts[0]
 
         trying = asyncio.create_task(make(halting).register())

@@ -32,9 +32,12 @@ from kaa_epr.nats.outlet import SessionOutlet
 from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.publishing import NatsUnreachable
 from kaa_epr.nats.writer import WriterNumbers
-from kaa_epr.register.commit.batch import Parts, no_events
+from kaa_epr.register.commit.collaborators import Collaborators, no_events
 from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.decide.planners import select_planner
+from kaa_epr.register.decide.rules import Rules
 from kaa_epr.register.importing import EventfulImport, ImportStalled
+from kaa_epr.register.intake.pure_value import PureValue
 from tests.flows.register_support import Listener, register_settings, serving
 from tests.flows.test_register_faults import left_behind
 from tests.support.command import run
@@ -280,9 +283,13 @@ async def test_without_nats_nothing_is_changed(
 async def test_a_batch_that_cannot_be_written_ends_the_import_at_its_line(settings: Settings) -> None:
     """The connection is lost, so there are no rules for its payloads, and does not come back."""
     store, outlet = open_store(settings.mongo, settings.store), SessionOutlet()
-    pipeline = Pipeline(Parts(store, Publisher("i", outlet, WriterNumbers("i")), no_events, "r"))
+    planner = select_planner(settings.engine, Rules())
+    publisher = Publisher("i", outlet, WriterNumbers("i"))
+    pipeline = Pipeline(Collaborators(store, publisher, planner, no_events, "r"))
     with pytest.raises(ImportStalled, match=r"line 7: NATS is not connected"):
-        await EventfulImport(pipeline, "c", 0).write(Batch(good={"e": GoodLine(7, Endpoint("e"))}))
+        await EventfulImport(pipeline, planner, PureValue.of_document, "c", 0).write(
+            Batch(good={"e": GoodLine(7, Endpoint("e"))})
+        )
     await store.close()
 
 

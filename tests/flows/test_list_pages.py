@@ -55,7 +55,7 @@ def watched(store: RegisterStore) -> Watched:
 
 @pytest.fixture
 def pages(watched: Watched) -> Pages:
-    return Pages(watched, PurePlanner(Rules()).view, 20.0)  # type: ignore[arg-type]
+    return Pages(watched, PurePlanner(Rules()), 20.0)  # type: ignore[arg-type]
 
 
 async def read(pages: Pages, offset: int, limit: int, *, metadata: bool = True) -> dict[str, Any]:

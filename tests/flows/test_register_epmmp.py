@@ -28,11 +28,14 @@ def endpoint(endpoint_id: str, **metadata: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["motor", "pymongo"])
+@pytest.fixture(params=[("motor", "rust"), ("pymongo", "pure")], ids="-".join)
 async def service(
     request: pytest.FixtureRequest, settings_here: Callable[..., Settings], endpoints: Any
 ) -> AsyncIterator[Service]:
-    settings = settings_here(mongo={"driver": request.param}, register={"restricted_keys": {"app": ["lock"]}})
+    driver, engine = request.param
+    settings = settings_here(
+        engine=engine, mongo={"driver": driver}, register={"restricted_keys": {"app": ["lock"]}}
+    )
     async with serving(settings) as running:
         yield running
 

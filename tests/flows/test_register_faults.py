@@ -19,6 +19,7 @@ from kaa_epr.mongo.errors import ForeignCollection
 from kaa_epr.mongo.indexes import IndexConflict
 from kaa_epr.service import Service
 from tests.flows.register_support import Listener, register_settings, rest_client, serving
+from tests.support.stages import Stages
 
 pytestmark = pytest.mark.faults
 QUICK = {"claim_expiry": 1, "store_timeout": 0.5}
@@ -87,16 +88,11 @@ async def test_without_nats_nothing_is_stored_and_with_it_again_all_works(
     server = start_nats(tmp_path)
     settings = register_settings(server.url, mongod.uri, instance_name, mongo_database, register=QUICK)
     try:
-        async with serving(settings) as service, rest_client(service) as http:
+        stages = Stages()
+        async with serving(settings, stages) as service, rest_client(service) as http:
             assert service.register is not None
             register = service.register
-
-            def cut(stage: str) -> None:
-                if stage == "written":
-                    register.parts.on_stage = lambda _stage: None
-                    server.stop()
-
-            register.parts.on_stage = cut
+            stages.at("written", server.stop)
             unsure = await http.post("/endpoints", json={"endpointId": "e", "appVersion": {"name": "app-v1"}})
             assert (unsure.status_code, "did not confirm" in unsure.json()["message"]) == (503, True)
             assert unsure.headers["kaa-epr-stored"] == "yes"

@@ -15,15 +15,16 @@ from pymongo import MongoClient
 from kaa_epr import slices
 from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer
-from kaa_epr.register.commit import pipeline
-from kaa_epr.register.commit.contention import Contention
+from kaa_epr.mongo.register_api import RegisterStore
+from kaa_epr.register.commit import contention, pipeline
 from kaa_epr.register.commit.pipeline import ENOUGH, SOME
-from kaa_epr.register.decide.planning import Outcome
-from kaa_epr.register.intake.commands import PutKeys
+from kaa_epr.register.decide.api import Outcome, Request
 from kaa_epr.register.outbox import clearing
 from kaa_epr.register.register import Register
 from kaa_epr.service import Service
 from tests.flows.register_support import serving
+from tests.support.planning import items
+from tests.support.stages import Stages
 from tests.support.store_commands import COMMANDS
 from tests.support.waiting import until
 
@@ -37,8 +38,31 @@ def admin(mongod: MongoServer) -> Iterator[MongoClient[dict[str, Any]]]:
 
 
 @pytest.fixture
+def stages() -> Stages:
+    return Stages()
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kernel's, of a machine that nobody else wants; tests write into it what they want to be true."""
+    path = tmp_path / "schedstat"
+    path.write_text("0 0 0")
+    monkeypatch.setattr(contention, "ACCOUNT", path)
+    return path
+
+
+def waits(account: Path, nanoseconds: int) -> None:
+    """So long this thread waited for a processor, while it ran for a millisecond."""
+    account.write_text(f"1000000 {nanoseconds} 1")
+
+
+@pytest.fixture
 async def service(
-    admin: MongoClient[dict[str, Any]], mongo_database: str, settings_here: Callable[..., Settings]
+    admin: MongoClient[dict[str, Any]],
+    mongo_database: str,
+    settings_here: Callable[..., Settings],
+    stages: Stages,
+    account: Path,
 ) -> AsyncIterator[Service]:
     admin[mongo_database].endpoints.insert_many(
         [
@@ -46,7 +70,7 @@ async def service(
             for n in range(ENOUGH + 2)
         ]
     )
-    async with serving(settings_here()) as service:
+    async with serving(settings_here(), stages) as service:
         COMMANDS.watch(mongo_database)
         yield service
 
@@ -64,18 +88,19 @@ def cleared_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put(register: Register, endpoint_id: str, value: int = 1) -> asyncio.Future[Outcome]:
-    return register.pipeline.enqueue(endpoint_id, PutKeys({"k": value}), "c")
+    command = register.endpoints.planner.put_keys(items({"k": value}))
+    return register.pipeline.enqueue(endpoint_id, Request(command, "c"))
 
 
-def confirming_waits(register: Register, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+def confirming_waits(store: RegisterStore, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """What changes nothing is confirmed by the store only once the event is set."""
-    go_on, read = asyncio.Event(), register.parts.store.read
+    go_on, read = asyncio.Event(), store.read
 
     async def later(ids: Sequence[str], time_limit: float) -> list[bytes]:
         await go_on.wait()
         return await read(ids, time_limit)
 
-    monkeypatch.setattr(register.parts.store, "read", later)
+    monkeypatch.setattr(store, "read", later)
     return go_on
 
 
@@ -113,7 +138,7 @@ async def test_outboxes_of_several_batches_are_cleared_together(
     assert sorted(outboxes(admin, mongo_database)) == [f"e{n}" for n in range(5)]
     assert COMMANDS.seen == {"find": 5, "update": 5}
     # An endpoint that is wanted again is not changed before it is cleared, and the others go with it.
-    assert (await put(register, "e0", 2)).state.version == 3
+    assert (await put(register, "e0", 2)).version == 3
     assert outboxes(admin, mongo_database) == ["e0"]
     assert COMMANDS.seen == {"find": 6, "update": 7}
 
@@ -162,15 +187,12 @@ async def test_who_waited_on_a_crowded_machine_waits_for_more_company(
     register: Register,
     admin: MongoClient[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    account: Path,
 ) -> None:
     monkeypatch.setattr(pipeline, "GATHER", NEVER)
-    account = tmp_path / "schedstat"
-    account.write_text("0 0 0")
-    register.parts.contention = Contention(account)
     async with batch_under_way(register, admin) as first:
         some = [put(register, f"e{n}") for n in range(1, SOME + 1)]
-        account.write_text(f"1000000 {waited} 1")
+        waits(account, waited)
     await first
     enough = [put(register, f"e{n}") for n in range(SOME + 1, ENOUGH + 1)]
     await asyncio.gather(*some, *enough)
@@ -195,11 +217,11 @@ async def test_enough_of_them_or_old_ones_do_not_wait_for_it(
 
 
 async def test_an_endpoint_cleared_before_its_batch_ends_is_in_one_batch_at_a_time(
-    register: Register, admin: MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    service: Service, register: Register, admin: MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(register, "e0")
     await until(lambda: "e0" not in register.pipeline.busy)
-    go_on = confirming_waits(register, monkeypatch)
+    go_on = confirming_waits(service.store, monkeypatch)
     unchanged, changed = put(register, "e0"), put(register, "e1")
     assert (await changed).changed
     await until(lambda: "e1" not in register.pipeline.busy)
@@ -211,19 +233,22 @@ async def test_an_endpoint_cleared_before_its_batch_ends_is_in_one_batch_at_a_ti
         assert not (await unchanged).changed
         third = put(register, "e1", 3)
         assert "e1" in register.pipeline.busy
-    assert [(await each).state.version for each in (second, third)] == [3, 4]
+    assert [(await each).version for each in (second, third)] == [3, 4]
     assert register.stats.races == 0
 
 
 @pytest.mark.parametrize(("seconds", "turns"), [(0.0, ENOUGH), (NEVER, 0)])
 async def test_a_batch_lets_others_have_the_loop(
-    register: Register, monkeypatch: pytest.MonkeyPatch, seconds: float, turns: int
+    register: Register, stages: Stages, monkeypatch: pytest.MonkeyPatch, seconds: float, turns: int
 ) -> None:
     """Counted while a batch of ``ENOUGH`` endpoints is planned, that is between two awaits of the store."""
     monkeypatch.setattr(slices, "SECONDS", seconds)
+    # Each call of the planner plans one endpoint.
+    monkeypatch.setattr(type(register.endpoints.planner), "slice_work", 1)
     count = 0
     at: dict[str, int] = {}
-    monkeypatch.setattr(register.parts, "on_stage", lambda stage: at.setdefault(stage, count))
+    stages.at("read", lambda: at.update(read=count))
+    stages.at("planned", lambda: at.update(planned=count))
     answered = asyncio.gather(*(put(register, f"e{n}") for n in range(ENOUGH)))
 
     def others() -> None:

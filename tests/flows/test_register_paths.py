@@ -77,8 +77,8 @@ ALPHABET = "ab/%.\n\r +?#&=;\\~é\u2028\U0001f600\x01"
 
 
 @pytest.fixture
-async def service(settings_here: Callable[..., Settings]) -> AsyncIterator[Service]:
-    async with serving(settings_here()) as running:
+async def service(settings_here: Callable[..., Settings], engine: Any) -> AsyncIterator[Service]:
+    async with serving(settings_here(engine=engine)) as running:
         yield running
 
 

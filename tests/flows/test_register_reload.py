@@ -96,8 +96,8 @@ async def test_a_reload_does_not_wait_for_ever_for_a_write(
     service: Service, nc: NatsClient, instance_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert service.register is not None
-    register, release = service.register, asyncio.Event()
-    original: Any = register.parts.store.current
+    release = asyncio.Event()
+    original: Any = service.store.current
     begun = asyncio.Event()
 
     async def stuck(*args: Any, **kwargs: Any) -> Any:
@@ -105,7 +105,7 @@ async def test_a_reload_does_not_wait_for_ever_for_a_write(
         await release.wait()
         return await original(*args, **kwargs)
 
-    monkeypatch.setattr(register.parts.store, "current", stuck)
+    monkeypatch.setattr(service.store, "current", stuck)
     monkeypatch.setattr("kaa_epr.nats.link.FLUSH_TIMEOUT", 0.5)
     caller = EpmmpCaller(nc, instance_name)
     writing = asyncio.create_task(

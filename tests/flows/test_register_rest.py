@@ -21,12 +21,14 @@ API = "/api/v1"
 VERSION = {"name": "app-v1"}
 
 
-@pytest.fixture(params=["motor", "pymongo"])
+@pytest.fixture(params=[("motor", "rust"), ("pymongo", "pure")], ids="-".join)
 async def service(
     request: pytest.FixtureRequest, settings_here: Callable[..., Settings]
 ) -> AsyncIterator[Service]:
+    driver, engine = request.param
     settings = settings_here(
-        mongo={"driver": request.param},
+        engine=engine,
+        mongo={"driver": driver},
         register={"restricted_keys": {"app": ["lock"]}, "rest": {"max_body_bytes": 700_000}},
     )
     async with serving(settings) as running:

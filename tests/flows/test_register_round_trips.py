@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from kaa_epr.embedded import MongoServer, NatsServer
 from kaa_epr.register.batches import working
 from tests.flows.register_support import EpmmpCaller, Listener, connected, register_settings, serving
 from tests.support.http_client import plain_client
+from tests.support.stages import Stages
 from tests.support.store_commands import COMMANDS
 
 COUNT = 1000
@@ -28,10 +27,9 @@ async def test_one_round_trip_per_stage(
     settings = register_settings(
         nats_server.url, mongod.uri, instance_name, mongo_database, mongo={"driver": driver}
     )
-    async with connected(nats_server.url) as nc, serving(settings) as service:
+    stages = Stages()
+    async with connected(nats_server.url) as nc, serving(settings, stages) as service:
         assert service.register is not None
-        cleared = asyncio.Event()
-        service.register.parts.on_stage = lambda stage: cleared.set() if stage == "cleared" else None
         listener = Listener(nc)
         await listener.listen(instance_name)
 
@@ -44,21 +42,18 @@ async def test_one_round_trip_per_stage(
             accepted = await http.post("/api/v1/endpoints/batch", json=body)
         assert accepted.status_code == 202
         heard = await listener.wait_for(COUNT)
-        async with asyncio.timeout(20):
-            await cleared.wait()
+        await stages.until("cleared", 1)
         assert {event.fields["endpointId"] for event in heard} == {f"e-{n}" for n in range(COUNT)}
         # One look at the versions, for the task; one read; one write of all documents with their events; one
         # clearing of all outboxes.
         assert COMMANDS.seen == {"find": 2, "update": 2}
         assert COMMANDS.statements["update"] == COUNT + 1
 
-        cleared.clear()
         COMMANDS.watch(mongo_database)
         update = [{"endpointId": f"e-{n}", "metadataKey": "n", "metadataValue": b"-1"} for n in range(COUNT)]
         answer = await EpmmpCaller(nc, instance_name).call("key-batch-update", commands=update)
         assert answer["statusCode"] == 200
-        async with asyncio.timeout(20):
-            await cleared.wait()
+        await stages.until("cleared", 2)
         # One more read: whether all endpoints are known, before any is changed.
         assert COMMANDS.seen == {"find": 2, "update": 2}
         assert COMMANDS.statements["update"] == COUNT + 1

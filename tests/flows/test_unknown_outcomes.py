@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,13 +20,17 @@ from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.publishing import publishing
 from kaa_epr.nats.writer import WriterNumbers
 from kaa_epr.refusals import Stored, Unavailable
-from kaa_epr.register.commit.batch import Parts, PipelineLimits
+from kaa_epr.register.commit.collaborators import Collaborators, PipelineLimits, event_limit
 from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.decide.api import Outcome, Request
+from kaa_epr.register.decide.planners import select_planner
 from kaa_epr.register.importing import EventfulImport
-from kaa_epr.register.intake.commands import PutKeys
-from kaa_epr.register.register import rules_of
+from kaa_epr.register.intake.pure_value import PureValue
+from kaa_epr.register.limits import rules_of
 from tests.flows.register_support import EpmmpCaller, Listener, register_settings, rest_client, serving
+from tests.support.planning import items
 from tests.support.proxy import Proxy
+from tests.support.stages import Stages
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.faults
@@ -63,24 +67,12 @@ def endpoint(collection: Any) -> Any:
     return collection
 
 
-def once_planned(parts: Parts, act: Callable[[], None]) -> None:
-    """``act`` comes between the plan and the write."""
-
-    def on_stage(stage: str) -> None:
-        if stage == "planned":
-            parts.on_stage = lambda _stage: None
-            act()
-
-    parts.on_stage = on_stage
-
-
 async def test_an_unknown_outcome_is_told_and_its_event_follows(
     settings: Settings, link: Proxy, endpoint: Any, listener: Listener, caller: EpmmpCaller
 ) -> None:
-    async with serving(settings) as service, rest_client(service) as http:
-        assert service.register is not None
-        parts = service.register.parts
-        once_planned(parts, lambda: link.stop_forwarding("to_client"))
+    stages = Stages()
+    async with serving(settings, stages) as service, rest_client(service) as http:
+        stages.at("planned", lambda: link.stop_forwarding("to_client"))
         answer = await http.put("/endpoints/e/metadata/a", json=2)
         assert (answer.status_code, answer.json()["message"]) == (503, PERHAPS)
         assert answer.headers["kaa-epr-stored"] == "unknown"
@@ -88,7 +80,7 @@ async def test_an_unknown_outcome_is_told_and_its_event_follows(
         link.go_on()
         assert [event.version for event in await listener.wait_for(1)] == [2]
 
-        once_planned(parts, lambda: link.stop_forwarding("to_client"))
+        stages.at("planned", lambda: link.stop_forwarding("to_client"))
         told = await caller.call("key-update", endpointId="e", metadataKey="a", metadataValue=b"3")
         assert (told["statusCode"], told["reasonPhrase"]) == (503, PERHAPS)
         link.go_on()
@@ -130,35 +122,44 @@ async def test_a_batch_is_not_told_as_undone_when_only_a_part_is(
 
 
 @asynccontextmanager
-async def parts_of(settings: Settings) -> AsyncIterator[Parts]:
-    """What a register's batches work with, and no sweeper."""
+async def observed(settings: Settings, stages: Stages) -> AsyncIterator[Collaborators]:
+    """Whom a register's batches work with, and no sweeper."""
     store = open_store(settings.mongo, settings.store)
     numbers = WriterNumbers("epr")
     limits = PipelineLimits(store_timeout=0.5, claim_expiry=1)
-    rules = rules_of(settings.register_)
+    planner = select_planner(settings.engine, rules_of(settings.register_))
     try:
         async with publishing(settings.nats, "test", 20) as outlet:
-            yield Parts(store, Publisher("epr", outlet, numbers), lambda: rules, "test", limits)
+            yield Collaborators(
+                store,
+                Publisher("epr", outlet, numbers),
+                planner,
+                lambda: event_limit(outlet.max_payload),
+                "test",
+                limits,
+                on_stage=stages,
+            )
     finally:
         await store.close()
 
 
-def import_line(parts: Parts, act: Callable[[], None]) -> tuple[asyncio.Task[BatchOutcome], asyncio.Event]:
-    """An import of one line, before whose first write ``act`` comes, and whether its outcome is unknown."""
-    unknown = asyncio.Event()
-    parts.on_unpublished = unknown.set
-    once_planned(parts, act)
+def import_line(collaborators: Collaborators) -> asyncio.Task[BatchOutcome]:
+    """An import of one line."""
+    pipeline = Pipeline(collaborators)
     batch = Batch(good={"e": GoodLine(7, Endpoint("e", "app", "app-v1"))})
-    return asyncio.create_task(EventfulImport(Pipeline(parts), "test", 20).write(batch)), unknown
+    importing = EventfulImport(pipeline, collaborators.planner, PureValue.of_document, "test", 20)
+    return asyncio.create_task(importing.write(batch))
 
 
 async def test_an_import_does_not_undo_what_others_did_after_its_unknown_try(
     settings: Settings, link: Proxy, collection: Any
 ) -> None:
     """Registered, perhaps; deleted by somebody; it must not come back."""
-    async with parts_of(settings) as parts:
-        importing, unknown = import_line(parts, lambda: link.stop_forwarding("to_client"))
-        await unknown.wait()
+    stages = Stages()
+    async with observed(settings, stages) as collaborators:
+        stages.at("planned", lambda: link.stop_forwarding("to_client"))
+        importing = import_line(collaborators)
+        await collaborators.unpublished.wait()
         assert collection.find_one({"_id": "e"})["version"] == 1
         gone = {"_id": "e", "version": Int64(2), "deleted_at": datetime.now(UTC)}
         collection.replace_one({"_id": "e"}, gone)
@@ -171,9 +172,11 @@ async def test_an_import_does_not_undo_what_others_did_after_its_unknown_try(
 
 
 async def test_an_import_finds_its_unknown_try_done(settings: Settings, link: Proxy, collection: Any) -> None:
-    async with parts_of(settings) as parts:
-        importing, unknown = import_line(parts, lambda: link.stop_forwarding("to_client"))
-        await unknown.wait()
+    stages = Stages()
+    async with observed(settings, stages) as collaborators:
+        stages.at("planned", lambda: link.stop_forwarding("to_client"))
+        importing = import_line(collaborators)
+        await collaborators.unpublished.wait()
         assert collection.find_one({"_id": "e"})["version"] == 1
         collection.update_one({"_id": "e"}, {"$unset": {"outbox": "", "outbox_claim": ""}})
         link.go_on()
@@ -184,10 +187,11 @@ async def test_an_import_finds_its_unknown_try_done(settings: Settings, link: Pr
 async def test_an_import_tries_again_what_did_not_arrive(
     settings: Settings, link: Proxy, collection: Any
 ) -> None:
-    async with parts_of(settings) as parts:
-        importing, unknown = import_line(parts, lambda: link.freeze("to_server"))
-        assert await importing == BatchOutcome(created=["e"])
-        assert unknown.is_set()
+    stages = Stages()
+    async with observed(settings, stages) as collaborators:
+        stages.at("planned", lambda: link.freeze("to_server"))
+        assert await import_line(collaborators) == BatchOutcome(created=["e"])
+        assert collaborators.unpublished.is_set()
     assert collection.find_one({"_id": "e"})["version"] == 1
 
 
@@ -195,12 +199,18 @@ async def test_who_is_cut_short_is_told_that_it_may_be_stored(
     settings: Settings, link: Proxy, endpoint: Any
 ) -> None:
     """Nobody is left waiting at the end of a process."""
-    async with parts_of(settings) as parts:
-        pipeline = Pipeline(parts)
-        once_planned(parts, lambda: link.stop_forwarding("to_client"))
-        writing = pipeline.enqueue("e", PutKeys({"a": 2}), "c")
+    stages = Stages()
+    async with observed(settings, stages) as collaborators:
+        pipeline = Pipeline(collaborators)
+
+        def put(value: int) -> asyncio.Future[Outcome]:
+            command = collaborators.planner.put_keys(items({"a": value}))
+            return pipeline.enqueue("e", Request(command, "c"))
+
+        stages.at("planned", lambda: link.stop_forwarding("to_client"))
+        writing = put(2)
         await until(lambda: endpoint.find_one({"_id": "e", "version": 2}), "stored")
-        waiting = pipeline.enqueue("e", PutKeys({"a": 3}), "c")
+        waiting = put(3)
         assert not await pipeline.drain(0)
         refusals = await asyncio.gather(writing, waiting, return_exceptions=True)
         link.go_on()

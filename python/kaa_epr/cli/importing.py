@@ -17,21 +17,21 @@ from kaa_epr.nats.publisher import Publisher
 from kaa_epr.nats.publishing import publishing
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from kaa_epr.refusals import Unavailable
-from kaa_epr.register.commit.batch import Parts, no_events
+from kaa_epr.register.commit.collaborators import Collaborators, event_limit
 from kaa_epr.register.commit.pipeline import Pipeline
-from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.decide.planners import select_planner
 from kaa_epr.register.importing import EventfulImport
+from kaa_epr.register.intake.engines import select_intake
+from kaa_epr.register.limits import limits_of, rules_of
 from kaa_epr.register.outbox.sweeper import Sweeper
-from kaa_epr.register.register import HEADER_ROOM, limits_of, rules_of
 
 _CONNECT_SECONDS: Final = 10.0
 _STALL_SECONDS: Final = 60.0
 """How long a batch is tried while store or NATS are away."""
 
 
-def _rules(outlet: SessionOutlet, limits: Rules) -> Rules | Unavailable:
-    most = outlet.max_payload
-    return no_events() if most is None else limits.within(most - HEADER_ROOM)
+def _event_limit(outlet: SessionOutlet) -> int | Unavailable:
+    return event_limit(outlet.max_payload)
 
 
 @asynccontextmanager
@@ -42,24 +42,25 @@ async def eventful(settings: Settings, store: RegisterStore) -> AsyncIterator[Wr
     """
     instance = settings.service.instance_name
     name = f"import-{secrets.token_hex(6)}"
-    limits = rules_of(settings.register_)
+    planner = select_planner(settings.engine, rules_of(settings.register_))
+    value_of = select_intake(settings.engine).value_of
     numbers = WriterNumbers(instance)
     async with publishing(settings.nats, "kaa-epr import", _CONNECT_SECONDS) as outlet:
-        parts = Parts(
+        collaborators = Collaborators(
             store,
             Publisher(instance, outlet, numbers),
-            partial(_rules, outlet, limits),
+            planner,
+            partial(_event_limit, outlet),
             name,
             replace(limits_of(settings.register_), patience=_STALL_SECONDS),
         )
-        pipeline = Pipeline(parts)
-        sweeper = Sweeper(parts, pipeline.busy)
-        parts.on_unpublished = sweeper.kick
+        pipeline = Pipeline(collaborators)
+        sweeper = Sweeper(collaborators, pipeline.busy)
         heartbeats = Heartbeats(numbers, outlet.heartbeat)
         await heartbeats.start()
         sweeper.start()
         try:
-            yield EventfulImport(pipeline, name, _STALL_SECONDS).write
+            yield EventfulImport(pipeline, planner, value_of, name, _STALL_SECONDS).write
         finally:
             await pipeline.drain(_STALL_SECONDS)
             await sweeper.stop()

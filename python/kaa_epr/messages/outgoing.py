@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, Final
 
 import fastavro
-from bson import Binary, Int64
 
 from kaa_epr import schemas
 from kaa_epr.messages import subjects
@@ -54,10 +53,6 @@ class OutgoingEvent:
     def subject(self, instance: str) -> str:
         """Where the instance publishes it."""
         return _subject(self.kind, instance)
-
-    def stored(self) -> dict[str, Any]:
-        """As an item of the outbox."""
-        return {"kind": self.kind.value, "version": Int64(self.version), "payload": Binary(self.payload)}
 
     @classmethod
     def of_stored(cls, item: Mapping[str, Any]) -> OutgoingEvent:

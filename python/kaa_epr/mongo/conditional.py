@@ -1,15 +1,15 @@
 """Conditional writes of the register: on the version, with the events in the same write.
 
-A bulk write tells which statement failed, but not which one matched nothing. So every conditional update is
-an upsert that cannot insert: where its condition does not hold, it fails with a code of its own.
+An answer tells which statement failed, but not which one matched nothing. So every conditional update is an
+upsert that cannot insert: where its condition does not hold, it fails with a code of its own. A document that
+did not exist is made by one whose condition nothing fits; another document of the ID makes it a race. The
+statements themselves are the planner's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from bson import Int64
 from pymongo import UpdateOne
 
 from kaa_epr.mongo.api import WriteFailure
@@ -19,8 +19,6 @@ CLAIM: Final = "outbox_claim"
 
 _CANNOT_INSERT: Final = {"_id": None}
 """In ``$setOnInsert``: an insertion would change the ``_id`` that the condition names, which is refused."""
-_NO_VERSION: Final = Int64(-1)
-"""Of no document; the condition of an insertion must match nothing."""
 _CLAIMED_AT: Final = {f"{CLAIM}.at": True}
 """The server's clock, not ours: replicas' clocks may differ."""
 
@@ -38,36 +36,6 @@ class Claim(NamedTuple):
     """Replica."""
     id: str
     """Tells this claim from all others."""
-
-
-class Fields(NamedTuple):
-    """What a change does to the fields of a document."""
-
-    set: Mapping[str, Any]
-    unset: Mapping[str, Any]
-
-
-def insert(endpoint_id: str, fields: Fields, events: Sequence[Mapping[str, Any]], claim: Claim) -> UpdateOne:
-    """Makes a document that does not exist; another one of the ID makes it a race."""
-    # An update and no insertion: only updates can take the server's clock.
-    return UpdateOne(
-        {"_id": endpoint_id, "version": _NO_VERSION}, _update(fields, events, claim), upsert=True
-    )
-
-
-def update(
-    endpoint_id: str, version: Any, fields: Fields, events: Sequence[Mapping[str, Any]], claim: Claim
-) -> UpdateOne:
-    """Changes a document that still has ``version`` (as it is stored) and an empty outbox."""
-    condition = {"_id": endpoint_id, "version": version, OUTBOX: {"$exists": False}}
-    changes = _update(fields, events, claim) | {"$setOnInsert": _CANNOT_INSERT}
-    return UpdateOne(condition, changes, upsert=True)
-
-
-def _update(fields: Fields, events: Sequence[Mapping[str, Any]], claim: Claim) -> dict[str, Any]:
-    claimed = {OUTBOX: list(events), f"{CLAIM}.by": claim.owner, f"{CLAIM}.id": claim.id}
-    changes: dict[str, Any] = {"$set": {**fields.set, **claimed}, "$currentDate": _CLAIMED_AT}
-    return changes | ({"$unset": dict(fields.unset)} if fields.unset else {})
 
 
 def take_over(endpoint_id: str, seen_claim: Any, claim: Claim) -> UpdateOne:

@@ -105,15 +105,6 @@ def check_endpoint(endpoint: Endpoint) -> int:
     return size
 
 
-def metadata_size(metadata: Mapping[str, Any]) -> int:
-    """Bytes that metadata takes, as it is stored. Raises ``DocumentInvalid`` unless it can be stored."""
-    _check_metadata(metadata)
-    try:
-        return len(bson.encode({"": [{"key": key, "value": value} for key, value in metadata.items()]}))
-    except (BSONError, ValueError, OverflowError, TypeError) as error:
-        raise DocumentInvalid("metadata", f"not storable ({type(error).__name__})") from None
-
-
 def _check_metadata(metadata: Mapping[str, Any]) -> None:
     for key, value in metadata.items():
         if not key:

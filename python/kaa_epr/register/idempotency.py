@@ -26,9 +26,8 @@ from kaa_epr.mongo.idempotency import DONE
 from kaa_epr.refusals import InternalError, Refusal, Stored, Superseded, Unavailable, store_unavailable
 from kaa_epr.register.batches.records import NewEndpoint
 from kaa_epr.register.batches.working import version_number
-from kaa_epr.register.decide.planning import OnlyAt, Outcome
-from kaa_epr.register.endpoints import Endpoints
-from kaa_epr.register.intake.commands import Command, Register
+from kaa_epr.register.decide.api import OnlyAt, Outcome, Request
+from kaa_epr.register.endpoints import Endpoints, Registration
 from kaa_epr.register.tasks import BatchTasks
 
 _EXPIRY: Final = 15.0
@@ -113,24 +112,24 @@ class Once:
         self._too_old = retention / 2 if retention else float("inf")
 
     async def register(
-        self, request: KeyedRequest, command: Register, endpoint_id: str | None, correlation_id: str
+        self, request: KeyedRequest, new: Registration, endpoint_id: str | None, correlation_id: str
     ) -> Registered:
         """Registers one endpoint; ``endpoint_id``: None has one made. Raises a ``Refusal``."""
         version = None if endpoint_id is None else await self._version(endpoint_id)
         proposed = {
             "endpointId": endpoint_id or _new_id(),
-            "token": command.endpoint_token,
+            "token": new.endpoint_token,
             "version": version,
         }
         async with self._reserved(request, proposed) as reservation:
             if reservation.answer is not None:
                 return Registered(**reservation.answer, replayed=True)
-            outcome = await self._carry_out(reservation, command, correlation_id)
+            outcome = await self._carry_out(reservation, new, correlation_id)
             reserved = reservation.reserved
             answer = {
                 "endpoint_id": reserved["endpointId"],
                 "token": reserved["token"],
-                "etag": outcome.state.etag,
+                "etag": outcome.etag,
             }
             await self._finish(reservation, answer)
             return Registered(**answer, replayed=not outcome.changed)
@@ -142,21 +141,15 @@ class Once:
             raise store_unavailable() from None
         return version_number(found.get(endpoint_id))
 
-    async def _carry_out(self, reservation: _Reservation, command: Register, correlation_id: str) -> Outcome:
+    async def _carry_out(self, reservation: _Reservation, new: Registration, correlation_id: str) -> Outcome:
         if reservation.age > self._too_old:
             raise Superseded
         reserved = reservation.reserved
         endpoint_id = reserved["endpointId"]
-        mine: Command = Register(
-            command.application,
-            command.application_version,
-            reserved["token"],
-            command.metadata,
-            task=f"request {reservation.request_id}",
-        )
-        only_at = {endpoint_id: OnlyAt(reserved["version"])}
-        outcomes = await self._endpoints.change_all({endpoint_id: mine}, correlation_id, only_at)
-        outcome = outcomes[endpoint_id]
+        mine = new._replace(endpoint_token=reserved["token"])
+        command = mine.command(self._endpoints.planner, f"request {reservation.request_id}")
+        request = Request(command, correlation_id, only_at=OnlyAt(reserved["version"]))
+        outcome = (await self._endpoints.change_all({endpoint_id: request}))[endpoint_id]
         if isinstance(outcome, Refusal):
             raise outcome
         return outcome

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import bson
@@ -14,9 +13,8 @@ from kaa_epr.mongo.documents import Endpoint
 from kaa_epr.mongo.transfer import BadLine, Batch, BatchOutcome, GoodLine
 from kaa_epr.refusals import Refusal, Stored, Unavailable
 from kaa_epr.register.commit.pipeline import Pipeline
-from kaa_epr.register.decide.planning import OnlyAt, Outcome
-from kaa_epr.register.decide.values import DECODING
-from kaa_epr.register.intake.commands import Import
+from kaa_epr.register.decide.api import OnlyAt, Outcome, Planner, Request
+from kaa_epr.register.intake.api import Value
 
 _PAUSE: Final = 0.25
 """Seconds before lines are tried again for which store or NATS were not there."""
@@ -45,9 +43,18 @@ class EventfulImport:
     import's batches are. A line is carried out as a whole, with up to two events, or refused as a whole.
     """
 
-    def __init__(self, pipeline: Pipeline, correlation_id: str, seconds: float) -> None:
-        """``seconds``: how long a batch is tried while store or NATS are away."""
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        planner: Planner,
+        value_of: Callable[[bytes], Value],
+        correlation_id: str,
+        seconds: float,
+    ) -> None:
+        """``value_of``: the intake's; ``seconds``: how long a batch is tried while store or NATS are away."""
         self._pipeline = pipeline
+        self._planner = planner
+        self._value_of = value_of
         self._correlation_id = correlation_id
         self._seconds = seconds
 
@@ -76,9 +83,7 @@ class EventfulImport:
         ``tried``: those that may be stored; they are not imported once more over what others made of them.
         """
         futures = {
-            id_: self._pipeline.enqueue(
-                id_, Import(_as_stored(line.endpoint)), self._correlation_id, only_at=tried.get(id_)
-            )
+            id_: self._pipeline.enqueue(id_, self._request(line.endpoint, tried.get(id_)))
             for id_, line in todo.items()
         }
         again: dict[str, GoodLine] = {}
@@ -95,6 +100,13 @@ class EventfulImport:
                 outcome.bad.append(BadLine(todo[id_].number, str(refusal), id_))
         return again, unavailable
 
+    def _request(self, endpoint: Endpoint, tried: OnlyAt | None) -> Request:
+        metadata = self._value_of(bson.encode({"": endpoint.metadata})).items()
+        command = self._planner.import_endpoint(
+            endpoint.application, endpoint.application_version, endpoint.endpoint_token, metadata
+        )
+        return Request(command, self._correlation_id, only_at=tried)
+
     def _note(self, endpoint_id: str, done: Outcome, tried: OnlyAt | None, outcome: BatchOutcome) -> None:
         if done.changed:
             outcome.written(endpoint_id, created=done.created)
@@ -103,8 +115,3 @@ class EventfulImport:
             outcome.written(endpoint_id, created=tried.version is None)
         else:
             outcome.unchanged += 1
-
-
-def _as_stored(endpoint: Endpoint) -> Endpoint:
-    """Values in the Python types that stored ones are read as, so that equal ones compare as equal."""
-    return replace(endpoint, metadata=bson.decode(bson.encode({"": endpoint.metadata}), DECODING)[""])

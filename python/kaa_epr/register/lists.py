@@ -8,7 +8,6 @@ costs nobody else anything: what can be shown of it is, with ``problem``.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +17,13 @@ from weakref import WeakSet
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.log import Repeats, get_logger
 from kaa_epr.mongo.errors import StoreBusy, StoreError
-from kaa_epr.mongo.lenient import id_of, odd_field
+from kaa_epr.mongo.lenient import id_of
 from kaa_epr.mongo.raw_documents import split
 from kaa_epr.mongo.register_api import EndpointQuery, Piece, RegisterStore
-from kaa_epr.refusals import Stored, Unavailable, Unusable, store_unavailable
-from kaa_epr.register.decide.view import View
+from kaa_epr.refusals import Stored, Unavailable, store_unavailable
+from kaa_epr.register.decide.api import Planner
 from kaa_epr.register.pieces import Told
+from kaa_epr.register.shown import shown_text
 from kaa_epr.register.stats import Stats
 from kaa_epr.slices import Slice
 
@@ -97,7 +97,7 @@ class Pages:
     def __init__(
         self,
         store: RegisterStore,
-        view: Callable[[bytes], View],
+        planner: Planner,
         seconds: float,
         on_busy: Callable[[], None] = lambda: None,
         on_problem: Callable[[], None] = lambda: None,
@@ -108,7 +108,7 @@ class Pages:
         document that cannot be shown as a whole.
         """
         self._store = store
-        self._view = view
+        self._planner = planner
         self._seconds = seconds
         self._on_busy = on_busy
         self._on_problem = on_problem
@@ -136,6 +136,12 @@ class Pages:
             self._on_busy()
             return Unavailable(_BUSY, Stored.NO)
         return store_unavailable()
+
+    def tell_of_endpoint(self, endpoint_id: str | None, problem: str) -> None:
+        """It cannot be shown as a whole."""
+        self._on_problem()
+        facts = {"endpoint_id": endpoint_id, "problem": problem}
+        self._repeats.warning(_log, "a stored endpoint cannot be shown as a whole", **facts)
 
     def tell_of(self, application: str) -> None:
         """An application has an endpoint that cannot be shown as a whole."""
@@ -183,14 +189,10 @@ class Pages:
         yield bytes(text) + b"]," + await self._end(query, reading)
 
     async def _shown(self, document: bytes, with_metadata: bool) -> bytes:
-        if len(document) < LARGE:
-            text, problem = shown_text(self._view, document, with_metadata)
-        else:
-            text, problem = await asyncio.to_thread(shown_text, self._view, document, with_metadata)
+        show = partial(shown_text, self._planner, document, with_metadata=with_metadata)
+        text, problem = show() if len(document) < LARGE else await asyncio.to_thread(show)
         if problem is not None:
-            self._on_problem()
-            facts = {"endpoint_id": id_of(document), "problem": problem}
-            self._repeats.warning(_log, "a stored endpoint cannot be shown as a whole", **facts)
+            self.tell_of_endpoint(id_of(document), problem)
         return text
 
     async def _end(self, query: EndpointQuery, reading: _Reading) -> bytes:
@@ -217,36 +219,12 @@ class Pages:
         return max(counted, so_far), counted >= MAX_COUNTED
 
 
-def pages_of(
-    settings: RegisterSettings, store: RegisterStore, stats: Stats, view: Callable[[bytes], View]
-) -> Pages:
+def pages_of(settings: RegisterSettings, store: RegisterStore, stats: Stats, planner: Planner) -> Pages:
     """Those of a register, which counts what they refuse and cannot show."""
     return Pages(
         store,
-        view,
+        planner,
         settings.store_timeout,
         on_busy=partial(stats.refuse, "lists"),
         on_problem=stats.meet_unusable,
     )
-
-
-def shown_text(
-    view: Callable[[bytes], View], document: bytes, with_metadata: bool
-) -> tuple[bytes, str | None]:
-    """JSON of an endpoint, and what is wrong with it."""
-    try:
-        shown = view(document)
-        text, problem = shown.endpoint_text(with_metadata=with_metadata), shown.problem
-    except Unusable as error:
-        endpoint_id = id_of(document)
-        text = b"{}" if endpoint_id is None else b'{"endpointId":%b}' % _json(endpoint_id)
-        problem = str(error)
-    problem = problem or odd_field(document)
-    if problem is None:
-        return text, None
-    member = b'"problem":' + _json(problem)
-    return text[:-1] + (b"," if len(text) > 2 else b"") + member + b"}", problem
-
-
-def _json(text: str) -> bytes:
-    return json.dumps(text, ensure_ascii=False).encode()

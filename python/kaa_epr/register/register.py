@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from functools import partial
 
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.config.settings import Settings
 from kaa_epr.ending import Ending
+from kaa_epr.http.asgi import App
 from kaa_epr.http.auth import Authenticator
-from kaa_epr.http.server import HttpServer
 from kaa_epr.log import get_logger
 from kaa_epr.metrics import CountedStats
 from kaa_epr.mongo.register_api import RegisterStore
@@ -23,29 +22,33 @@ from kaa_epr.nats.services_api import EndpointStats
 from kaa_epr.nats.session import Session
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from kaa_epr.refusals import Stored, Unavailable
-from kaa_epr.register.commit.batch import Parts, PipelineLimits, no_events
+from kaa_epr.register.commit.collaborators import (
+    Collaborators,
+    OnStage,
+    event_limit,
+    unobserved,
+)
 from kaa_epr.register.commit.pipeline import Pipeline
-from kaa_epr.register.decide.rules import Rules
-from kaa_epr.register.decide.viewing import view_of
-from kaa_epr.register.endpoints import Endpoints, EpmmpHandlers
+from kaa_epr.register.decide.planners import select_planner
+from kaa_epr.register.endpoints import Endpoints
+from kaa_epr.register.epmmp.handlers import EpmmpHandlers
 from kaa_epr.register.epmmp.operations import operations_of
 from kaa_epr.register.epmmp.service import EpmmpService
 from kaa_epr.register.intake.applications import Applications
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.register.intake.reading import reading_of
+from kaa_epr.register.limits import limits_of, rules_of, task_limits_of
 from kaa_epr.register.lists import pages_of
 from kaa_epr.register.outbox.sweeper import Sweeper
 from kaa_epr.register.preparation import Preparation
 from kaa_epr.register.purge import Purge
 from kaa_epr.register.rest.assembly import rest_app
 from kaa_epr.register.rest.server import create_server
-from kaa_epr.register.tasks import BatchTasks, TaskLimits
+from kaa_epr.register.tasks import BatchTasks
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
 
-HEADER_ROOM = 256
-"""Bytes that the headers of an event take at most."""
 READY_SECONDS = 5.0
 """Indexes of small collections are built in less; with larger ones the service says that it serves before."""
 
@@ -54,96 +57,111 @@ class Register:
     """Takes changes over 19/EPMMP and through ``endpoints``, and tells of them."""
 
     def __init__(
-        self, settings: Settings, store: RegisterStore, replica_id: str, supervisor: Supervisor | None = None
+        self,
+        settings: Settings,
+        store: RegisterStore,
+        replica_id: str,
+        supervisor: Supervisor | None = None,
+        on_stage: OnStage = unobserved,
     ) -> None:
+        """``on_stage``: told of each stage that a batch of changes has behind it."""
         supervisor = supervisor or Supervisor()
-        self._settings = settings.register_
-        self._store = store
-        self._limits = rules_of(self._settings)
-        self._reading = reading_of(self._settings, settings.engine)
-        self._within: tuple[int, Rules] = -1, self._limits
-        instance = settings.service.instance_name
         self.outlet = SessionOutlet()
+        self.attached = asyncio.Event()
+        """Set when writes are taken for the first time."""
+        self._preparation = Preparation(store, supervisor)
+        self._rules = rules_of(settings.register_)
+        self._reading = reading_of(settings.register_, settings.engine)
+        self._compose_changes(settings, store, replica_id, supervisor, on_stage)
+        self._compose_background(settings.register_, store, replica_id, supervisor)
+        self._compose_interfaces(settings, store, supervisor)
+
+    def _compose_changes(
+        self,
+        settings: Settings,
+        store: RegisterStore,
+        replica_id: str,
+        supervisor: Supervisor,
+        on_stage: OnStage,
+    ) -> None:
+        """From a command to its event."""
+        instance = settings.service.instance_name
         numbers = WriterNumbers(instance)
         self._heartbeats = Heartbeats(numbers, self.outlet.heartbeat, supervisor)
         self._beating = False
-        self.parts = Parts(
+        collaborators = Collaborators(
             store,
             Publisher(instance, self.outlet, numbers),
-            self._rules,
+            select_planner(settings.engine, self._rules),
+            self._event_limit,
             replica_id,
-            limits_of(self._settings),
+            limits_of(settings.register_),
+            on_stage=on_stage,
         )
-        self.pipeline = Pipeline(self.parts, supervisor)
-        self.sweeper = Sweeper(self.parts, self.pipeline.busy, supervisor)
-        self.parts.on_unpublished = self.sweeper.kick
-        self.purge = Purge(
-            store, self._settings.tombstone_retention, self._settings.store_timeout, supervisor
+        self.stats = collaborators.stats
+        self.pipeline = Pipeline(collaborators, supervisor)
+        self.sweeper = Sweeper(collaborators, self.pipeline.busy, supervisor)
+        applications = Applications(settings.kaa)
+        seconds = settings.register_.store_timeout
+        self.endpoints = Endpoints(store, self.pipeline, collaborators.planner, applications, seconds)
+
+    def _compose_background(
+        self, settings: RegisterSettings, store: RegisterStore, replica_id: str, supervisor: Supervisor
+    ) -> None:
+        """What goes on without anybody asking."""
+        seconds = settings.store_timeout
+        self.purge = Purge(store, settings.tombstone_retention, seconds, supervisor)
+        self._tasks = BatchTasks(
+            self.endpoints,
+            self._reading.intake.value_of,
+            replica_id,
+            seconds,
+            self.stats,
+            task_limits_of(settings),
+            supervisor,
         )
-        self.endpoints = Endpoints(
-            store, self.pipeline, Applications(settings.kaa), self._settings.store_timeout
-        )
-        self.stats = self.parts.stats
-        self.budget = Budget(
-            self._settings.max_pending_bytes, on_full=partial(self.stats.refuse, "pending_bytes")
-        )
+
+    def _compose_interfaces(self, settings: Settings, store: RegisterStore, supervisor: Supervisor) -> None:
+        """19/EPMMP and REST."""
+        register, stats = settings.register_, self.stats
+        self.budget = Budget(register.max_pending_bytes, on_full=partial(stats.refuse, "pending_bytes"))
         self._epmmp = EpmmpService(
-            instance,
+            settings.service.instance_name,
             settings.queue_group,
             self.outlet,
             operations_of(EpmmpHandlers(self.endpoints, self._reading)),
             self.budget,
-            on_full=partial(self.stats.refuse, "epmmp_requests"),
-            on_dropped=self.stats.drop,
+            on_full=partial(stats.refuse, "epmmp_requests"),
+            on_dropped=stats.drop,
         )
-        self._tasks = BatchTasks(
-            self.endpoints,
-            replica_id,
-            self._settings.store_timeout,
-            self.stats,
-            task_limits_of(self._settings),
-            supervisor,
+        self._authenticator = Authenticator(
+            register.security, stats.auth_failures, supervisor, stats.token_keys
         )
-        self._authenticator = self._new_authenticator(supervisor)
-        self._server = self._rest(settings)
+        self._server = create_server(
+            self._rest_app(register, store),
+            register.rest,
+            shared=settings.workers > 1,
+            on_refused=partial(stats.refuse, "connections"),
+        )
         self._serving = False
-        self.attached = asyncio.Event()
-        """Set when writes are taken for the first time."""
-        self._preparation = Preparation(store, supervisor)
 
-    def _rest(self, settings: Settings) -> HttpServer:
-        view = view_of(settings.engine, self._limits)
-        app = rest_app(
-            self._settings,
+    def _rest_app(self, settings: RegisterSettings, store: RegisterStore) -> App:
+        return rest_app(
+            settings,
             self.endpoints,
             self._tasks,
             self._reading,
-            self._limits,
-            pages_of(self._settings, self._store, self.stats, view),
+            self._rules,
+            pages_of(settings, store, self.stats, self.endpoints.planner),
             self._authenticator,
             self.budget,
         )
-        return create_server(
-            app,
-            self._settings.rest,
-            shared=settings.workers > 1,
-            on_refused=partial(self.stats.refuse, "connections"),
-        )
 
-    def _new_authenticator(self, supervisor: Supervisor) -> Authenticator:
-        stats = self.stats
-        return Authenticator(self._settings.security, stats.auth_failures, supervisor, stats.token_keys)
-
-    def _rules(self) -> Rules | Unavailable:
-        """The rules, with the connected server's limit on payloads; a refusal while nothing is changed."""
+    def _event_limit(self) -> int | Unavailable:
+        """As the connected server takes events; a refusal while nothing is changed."""
         if (problem := self._preparation.problem) is not None:
             return Unavailable(f"The register is not ready: {problem}", Stored.NO)
-        most = self.outlet.max_payload
-        if most is None:
-            return no_events()
-        if most != self._within[0]:
-            self._within = most, self._limits.within(most - HEADER_ROOM)
-        return self._within[1]
+        return event_limit(self.outlet.max_payload)
 
     @property
     def problem(self) -> str | None:
@@ -258,28 +276,10 @@ class Register:
         self.outlet.detach()
 
 
-def rules_of(settings: RegisterSettings) -> Rules:
-    """The rules that the settings make."""
-    return Rules(
-        max_keys=settings.max_keys,
-        max_key_length=settings.max_key_length,
-        max_depth=settings.max_depth,
-        max_metadata_bytes=settings.max_metadata_bytes,
-        key_pattern=None if settings.key_pattern is None else re.compile(settings.key_pattern),
-        restricted=settings.restricted_keys,
-    )
-
-
-def limits_of(settings: RegisterSettings) -> PipelineLimits:
-    """The bounds that the settings make."""
-    return PipelineLimits(
-        max_pending=settings.max_pending,
-        max_outbox=settings.max_outbox,
-        store_timeout=settings.store_timeout,
-        claim_expiry=settings.claim_expiry,
-    )
-
-
-def task_limits_of(settings: RegisterSettings) -> TaskLimits:
-    """The bounds of batch registrations that the settings make."""
-    return TaskLimits(settings.max_tasks, settings.max_application_tasks, settings.tombstone_retention)
+def register_of(
+    settings: Settings, store: RegisterStore, replica_id: str, supervisor: Supervisor, on_stage: OnStage
+) -> Register | None:
+    """The register of a worker; None where the settings do not turn it on."""
+    if not settings.register_.enabled:
+        return None
+    return Register(settings, store, replica_id, supervisor, on_stage)

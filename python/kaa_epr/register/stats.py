@@ -7,29 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kaa_epr.metrics import Buckets, CountedStats
-from kaa_epr.register.intake.commands import (
-    Command,
-    DeleteKey,
-    Import,
-    PatchMetadata,
-    PutKeys,
-    Register,
-    ReplaceMetadata,
-    SetAppVersion,
-    Unregister,
-)
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-OPERATIONS: Final = {
-    Register: "register",
-    Unregister: "unregister",
-    SetAppVersion: "set_app_version",
-    ReplaceMetadata: "replace_metadata",
-    PatchMetadata: "patch_metadata",
-    PutKeys: "put_keys",
-    DeleteKey: "delete_key",
-    Import: "import",
-}
 _LIMITS: Final = (
     "pending_changes",
     "pending_bytes",
@@ -80,9 +59,9 @@ class Stats:
     """Keys of the set that tokens are checked with."""
     auth_failures: Labelled = field(default_factory=lambda: _zeros(*AUTH_FAILURES))
 
-    def ended(self, command: Command, outcome: str, seconds: float) -> None:
-        """A change was answered."""
-        self.outcomes[OPERATIONS[type(command)], outcome] += 1
+    def ended(self, kind: str, outcome: str, seconds: float) -> None:
+        """A change was answered; ``kind``: of its command."""
+        self.outcomes[kind, outcome] += 1
         self.seconds.observe(seconds)
 
     def meet_unusable(self) -> None:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from kaa_epr.log import Repeats, correlation, get_logger
 from kaa_epr.mongo.errors import StoreError
 from kaa_epr.refusals import InternalError, Stored, Unavailable, store_unavailable
-from kaa_epr.register.batches.records import NewEndpoint, TaskRecord, TaskUnusable, new_document
+from kaa_epr.register.batches.records import NewEndpoint, TaskRecord, TaskUnusable, ValueOf, new_document
 from kaa_epr.register.batches.telling import status_text
 from kaa_epr.register.batches.working import Work
 from kaa_epr.register.commit import writing
@@ -51,14 +51,16 @@ class BatchTasks:
     def __init__(
         self,
         endpoints: Endpoints,
+        value_of: ValueOf,
         owner: str,
         seconds: float,
         stats: Stats,
         limits: TaskLimits | None = None,
         supervisor: Supervisor | None = None,
     ) -> None:
-        """``seconds``: for each step with the store."""
+        """``value_of``: the intake's; ``seconds``: for each step with the store."""
         self._endpoints = endpoints
+        self._value_of = value_of
         self._store = endpoints.store
         self._owner = owner
         self._stats = stats
@@ -135,7 +137,7 @@ class BatchTasks:
             return None
         if task.application != application:
             return None
-        told = Told(status_text(task))
+        told = Told(status_text(task, self._value_of))
         self._told.add(told)
         return told
 
@@ -163,7 +165,7 @@ class BatchTasks:
             await self._set_aside(claimed["_id"], error)
             return
         too_old = self._limits.retention / 2 if self._limits.retention else float("inf")
-        work = Work(self._endpoints, self._owner, self._seconds, task, too_old)
+        work = Work(self._endpoints, self._owner, self._seconds, task, self._value_of, too_old)
         with correlation(task.correlation_id):
             # In a task of its own: a bug in it ends it, and no other.
             piece = self._pieces.run(self._end(work))

@@ -36,7 +36,8 @@ from kaa_epr.nats.services_api import (
     service_name,
 )
 from kaa_epr.nats.session import Session
-from kaa_epr.register.register import Register
+from kaa_epr.register.commit.collaborators import OnStage, unobserved
+from kaa_epr.register.register import register_of
 from kaa_epr.responder.loader import Loader
 from kaa_epr.responder.reads import read_stats, responder_subjects, srv_endpoints
 from kaa_epr.responder.witness import Witness
@@ -55,7 +56,14 @@ BUGS_INTERVAL = 1.0
 class Service:
     """One worker. ``start``, then ``drain`` once."""
 
-    def __init__(self, settings: Settings, *, worker: int = 0, fleet: Callable[[], Fleet] = Fleet) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        worker: int = 0,
+        fleet: Callable[[], Fleet] = Fleet,
+        on_stage: OnStage = unobserved,
+    ) -> None:
         self.settings = settings
         self.worker = worker
         service = settings.service
@@ -95,16 +103,11 @@ class Service:
             self,
             self.supervisor,
         )
-        self.register = (
-            Register(settings, self.store, self.replica_id, self.supervisor)
-            if settings.register_.enabled
-            else None
-        )
-        writes = () if self.register is None else self.register.message_types
+        self.register = register_of(settings, self.store, self.replica_id, self.supervisor, on_stage)
         self._identity = ServiceIdentity(
             name=service_name(service.instance_name),
             version=semantic_version(kaa_epr.__version__),
-            endpoints=srv_endpoints(settings, writes),
+            endpoints=srv_endpoints(settings, () if self.register is None else self.register.message_types),
             metadata=self._srv_metadata,
         )
         self._api: ServicesApi | None = None
@@ -224,7 +227,6 @@ class Service:
     # --- what is told of it ---------------------------------------------------------------------------------
     def info(self) -> Mapping[str, Any]:
         """The body of ``/info``."""
-        link = self.link.status()
         return {
             "service": "kaa-epr",
             "version": kaa_epr.__version__,
@@ -234,7 +236,7 @@ class Service:
             "engine": self.engine.name,
             "mongo_driver": self.store.driver,
             "python": platform.python_version(),
-            "link": asdict(link),
+            "link": asdict(self.link.status()),
             "change_stream": self.witness.stream_state,
         }
 

@@ -16,7 +16,6 @@ from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats, Ta
 from kaa_epr.metrics_table import TABLE
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
 from kaa_epr.observer.counts import OBSERVER_TABLE
-from kaa_epr.register.intake.commands import PutKeys
 from kaa_epr.register.stats import Stats as RegisterCounts
 from kaa_epr.service import Fleet
 from kaa_epr.supervised import Supervisor
@@ -44,7 +43,7 @@ async def nothing(_subject: str, _payload: bytes, _headers: dict[str, str]) -> N
 
 def _rendered() -> Iterator[str]:
     counts = RegisterCounts()
-    counts.ended(PutKeys({"k": 1}), "changed", 0.003)
+    counts.ended("put_keys", "changed", 0.003)
     supervisor = Supervisor()
     beats = Heartbeats(WriterNumbers("epr"), nothing, supervisor)
     told = {**counts.told(), "pending_bytes": 4096, **beats.numbers()}

@@ -14,7 +14,6 @@ from kaa_epr.engine.pure import PureEngine
 from kaa_epr.metrics import BuildInfo, LinkStats, Metrics, Stats, StoreStats, WitnessStats
 from kaa_epr.metrics_table import BUILD_INFO, PROCESS_TABLE, REGISTER_TABLE, TABLE, markdown
 from kaa_epr.nats.writer import Heartbeats, WriterNumbers
-from kaa_epr.register.intake.commands import PutKeys
 from kaa_epr.register.stats import Stats as RegisterCounts
 from kaa_epr.service import Fleet
 from kaa_epr.supervised import Supervisor
@@ -140,7 +139,7 @@ def test_two_workers_in_one_process_do_not_meet() -> None:
 
 def test_the_register_tells_all_of_its_table_and_only_where_it_runs() -> None:
     stats = RegisterCounts()
-    stats.ended(PutKeys({"k": 1}), "changed", 0.003)
+    stats.ended("put_keys", "changed", 0.003)
     beats = Heartbeats(WriterNumbers("epr"), _unsent)
     told = {**stats.told(), "pending_bytes": 4096, **beats.numbers()}
     assert sorted(told) == sorted(row.key for row in REGISTER_TABLE)

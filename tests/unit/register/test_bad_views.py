@@ -8,10 +8,9 @@ import bson
 import pytest
 from bson.raw_bson import RawBSONDocument
 
-from kaa_epr.register.decide.rules import Rules
-from kaa_epr.register.decide.viewing import view_of
-from kaa_epr.register.lists import shown_text
+from kaa_epr.register.shown import shown_text
 from tests.support.bad_documents import BAD, Bad
+from tests.support.planning import PLANNERS, planner
 
 
 @pytest.mark.parametrize("with_metadata", [True, False], ids=["metadata", ""])
@@ -19,7 +18,7 @@ from tests.support.bad_documents import BAD, Bad
 def test_both_show_the_same(bad: Bad, with_metadata: bool) -> None:
     document = bad.document
     raw = bytes(document.raw) if isinstance(document, RawBSONDocument) else bson.encode(document)
-    rust, pure = (shown_text(view_of(name, Rules()), raw, with_metadata) for name in ("rust", "pure"))
+    pure, rust = (shown_text(planner(name), raw, with_metadata=with_metadata) for name in PLANNERS)
     assert rust == pure
     text, problem = rust
     assert json.loads(text).get("problem") == problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kaa_epr.refusals import PreconditionFailed
-from kaa_epr.register.decide.preconditions import Preconditions
+from kaa_epr.register.decide.preconditions import check
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,13 @@ from kaa_epr.register.decide.preconditions import Preconditions
     ],
 )
 def test_if_match(header: str, etag: str | None, holds: bool) -> None:
-    conditions = Preconditions(if_match=header)
     if holds:
-        conditions.check(etag, known=True)
+        check(header, None, etag, known=True)
     else:
         with pytest.raises(PreconditionFailed):
-            conditions.check(etag, known=True)
+            check(header, None, etag, known=True)
     with pytest.raises(PreconditionFailed):
-        conditions.check(etag, known=False)
+        check(header, None, etag, known=False)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +38,9 @@ def test_if_match(header: str, etag: str | None, holds: bool) -> None:
     [("*", '"7"', True), ('W/"7"', '"7"', True), ('"6",7', '"7"', True), ('"6"', '"7"', False)],
 )
 def test_if_none_match(header: str, etag: str, matches: bool) -> None:
-    conditions = Preconditions(if_none_match=header)
-    conditions.check(etag, known=False)
+    check(None, header, etag, known=False)
     if matches:
         with pytest.raises(PreconditionFailed):
-            conditions.check(etag, known=True)
+            check(None, header, etag, known=True)
     else:
-        conditions.check(etag, known=True)
+        check(None, header, etag, known=True)

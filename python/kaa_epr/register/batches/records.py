@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
@@ -15,12 +16,17 @@ from bson.raw_bson import RawBSONDocument
 from kaa_epr.errors import KaaEprError
 from kaa_epr.refusals import TooLarge
 from kaa_epr.register.decide.values import DECODING
+from kaa_epr.register.intake.api import Value
 from kaa_epr.slices import Slice
 
 MAX_TASK_BYTES: Final = 15 * 1024 * 1024
 """Of a task as it is accepted: MongoDB takes 16 MiB, and outcomes come to it."""
 
+_WRAP: Final = b"\3\0"
+"""Type and empty name of a document in another."""
+
 T = TypeVar("T")
+ValueOf = Callable[[bytes], Value]
 
 
 class TaskUnusable(KaaEprError):
@@ -41,11 +47,12 @@ class NewEndpoint:
 
     endpoint_id: str
     endpoint_token: str
-    metadata: Mapping[str, Any]
+    metadata: Value
+    """An object."""
 
     def stored(self) -> dict[str, Any]:
         """As the task's document has it: metadata as BSON in binary, which nobody takes for anything else."""
-        metadata = Binary(bson.encode(self.metadata))
+        metadata = Binary(self.metadata.bson[len(_WRAP) + 4 : -1])
         return {"id": self.endpoint_id, "token": self.endpoint_token, "metadata": metadata}
 
 
@@ -92,21 +99,22 @@ class TaskRecord:
         item = self.items[position]
         return len(item.raw) if isinstance(item, RawBSONDocument) else 0
 
-    def endpoint(self, position: int) -> NewEndpoint:
-        """An item, decoded. Raises ``TaskUnusable``."""
+    def endpoint(self, position: int, value_of: ValueOf) -> NewEndpoint:
+        """An item, read by the intake's ``value_of``. Raises ``TaskUnusable``."""
         item = self.items[position]
         metadata = item.get("metadata")
         try:
-            if isinstance(metadata, bytes):
-                decoded = bson.decode(metadata, DECODING)
-            else:  # as tasks were stored before
-                decoded = {
-                    pair["key"]: bson.decode(pair.raw, DECODING).get("value")
-                    for pair in _typed(item, "metadata", list)
-                }
+            if not isinstance(metadata, bytes):  # as tasks were stored before
+                metadata = bson.encode(
+                    {
+                        pair["key"]: bson.decode(pair.raw, DECODING).get("value")
+                        for pair in _typed(item, "metadata", list)
+                    }
+                )
+            value = value_of(_wrapped(metadata))
         except (BSONError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise TaskUnusable("metadata") from error
-        return NewEndpoint(_typed(item, "id", str), _typed(item, "token", str), decoded)
+        return NewEndpoint(_typed(item, "id", str), _typed(item, "token", str), value)
 
     @classmethod
     def of_stored(cls, document: Mapping[str, Any]) -> TaskRecord:
@@ -135,6 +143,11 @@ class TaskRecord:
         if not all(0 <= item.position < len(items) for item in record.failed):
             raise TaskUnusable("failed")
         return record
+
+
+def _wrapped(document: bytes) -> bytes:
+    """The document as the only element, without a name, of another."""
+    return struct.pack("<i", len(document) + len(_WRAP) + 5) + _WRAP + document + b"\0"
 
 
 async def new_document(

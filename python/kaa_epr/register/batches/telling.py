@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Final
 
-from kaa_epr.refusals import Invalid
-from kaa_epr.register.batches.records import TaskRecord, TaskUnusable
-from kaa_epr.register.decide.values import text_of
+from kaa_epr.register.batches.records import TaskRecord, TaskUnusable, ValueOf
 from kaa_epr.slices import Slice
 
 _LARGE: Final = 64 * 1024
@@ -18,7 +16,7 @@ _TEXT_BYTES: Final = 32 * 1024
 """Of JSON that is sent together."""
 
 
-async def status_text(task: TaskRecord) -> AsyncIterator[bytes]:
+async def status_text(task: TaskRecord, value_of: ValueOf) -> AsyncIterator[bytes]:
     """As REST shows it; the lists are empty until the task is finished."""
     reasons = {item.position: item.reason for item in task.failed}
     text = bytearray(_counts(task, reasons))
@@ -28,7 +26,7 @@ async def status_text(task: TaskRecord) -> AsyncIterator[bytes]:
         for number, position in enumerate(positions):
             await work.give_way()
             text += b"," if number else b""
-            text += await _item(task, position, reasons.get(position))
+            text += await _item(task, position, reasons.get(position), value_of)
             if len(text) >= _TEXT_BYTES:
                 yield bytes(text)
                 text.clear()
@@ -54,22 +52,29 @@ def _lists(task: TaskRecord, reasons: dict[int, str]) -> Iterator[tuple[bytes, l
     yield b"failed", [position for position in told if position in reasons]
 
 
-async def _item(task: TaskRecord, position: int, reason: str | None) -> bytes:
+async def _item(task: TaskRecord, position: int, reason: str | None, value_of: ValueOf) -> bytes:
     if task.size(position) < _LARGE:
-        return _printed(task, position, reason)
-    return await asyncio.to_thread(_printed, task, position, reason)
+        return _printed(task, position, reason, value_of)
+    return await asyncio.to_thread(_printed, task, position, reason, value_of)
 
 
-def _printed(task: TaskRecord, position: int, reason: str | None) -> bytes:
+def _printed(task: TaskRecord, position: int, reason: str | None, value_of: ValueOf) -> bytes:
     """One endpoint; of one whose item cannot be read, only why."""
-    shown: dict[str, Any] = {}
+    shown: dict[str, str] = {}
     try:
-        item = task.endpoint(position)
-        shown = {"endpointToken": item.endpoint_token, "endpointId": item.endpoint_id}
+        item = task.endpoint(position, value_of)
+        shown = {"endpointToken": _json(item.endpoint_token), "endpointId": _json(item.endpoint_id)}
+        text = item.metadata.text()
         # Of those that failed it is JSON text in a string.
-        shown["metadata"] = item.metadata if reason is None else text_of(item.metadata)
-    except (TaskUnusable, Invalid) as error:
-        shown["problem"] = str(error)
+        shown["metadata"] = text if reason is None else _json(text)
+    except TaskUnusable as error:
+        shown["problem"] = _json(str(error))
+    except ValueError:
+        shown["problem"] = _json("metadata: it has no JSON form")
     if reason is not None:
-        shown |= {"status": "FAILED", "statusReason": reason}
-    return text_of(shown).encode()
+        shown |= {"status": _json("FAILED"), "statusReason": _json(reason)}
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in shown.items()) + "}").encode()
+
+
+def _json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -17,10 +17,9 @@ from kaa_epr.backoff import jittered
 from kaa_epr.log import get_logger
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.refusals import Refusal, Stored, Unavailable, WriteRefused
-from kaa_epr.register.batches.records import Failed, TaskRecord
-from kaa_epr.register.decide.planning import OnlyAt, Outcome
-from kaa_epr.register.endpoints import Endpoints
-from kaa_epr.register.intake.commands import Command, Register
+from kaa_epr.register.batches.records import Failed, TaskRecord, ValueOf
+from kaa_epr.register.decide.api import OnlyAt, Outcome, Request
+from kaa_epr.register.endpoints import Endpoints, Registration
 from kaa_epr.slices import Slice
 
 _log = get_logger(__name__)
@@ -47,6 +46,7 @@ class Work:
         owner: str,
         seconds: float,
         task: TaskRecord,
+        value_of: ValueOf,
         too_old: float,
     ) -> None:
         """``too_old``: seconds after which tombstones may be gone that tell what was deleted meanwhile."""
@@ -55,6 +55,7 @@ class Work:
         self._owner = owner
         self._seconds = seconds
         self._task = task
+        self._value_of = value_of
         self._too_old = too_old
         self._settled = task.settled
         self._attempts = task.attempts
@@ -146,21 +147,17 @@ class Work:
     ) -> dict[int, Unavailable]:
         """Registers; notes what is refused for good, and returns what is to be tried again."""
         task = self._task
-        commands: dict[str, Command] = {}
-        only_at: dict[str, OnlyAt] = {}
+        requests: dict[str, Request] = {}
         work = Slice()
         for position in positions:
             await work.give_way()
-            item = task.endpoint(position)
-            commands[item.endpoint_id] = Register(
-                task.application,
-                task.application_version,
-                item.endpoint_token,
-                item.metadata,
-                task=task.id,
-            )
-            only_at[item.endpoint_id] = OnlyAt(versions[position])
-        outcomes = await self._endpoints.change_all(commands, task.correlation_id, only_at)
+            item = task.endpoint(position, self._value_of)
+            metadata = item.metadata.items()
+            new = Registration(task.application, task.application_version, item.endpoint_token, metadata)
+            command = new.command(self._endpoints.planner, task.id)
+            only_at = OnlyAt(versions[position])
+            requests[item.endpoint_id] = Request(command, task.correlation_id, only_at=only_at)
+        outcomes = await self._endpoints.change_all(requests)
         return self._judge(dict(zip(positions, outcomes.values(), strict=True)))
 
     def _judge(self, outcomes: Mapping[int, Outcome | Refusal]) -> dict[int, Unavailable]:

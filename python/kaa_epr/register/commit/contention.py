@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-_ACCOUNT: Final = Path("/proc/thread-self/schedstat")
+ACCOUNT: Final = Path("/proc/thread-self/schedstat")
 """Nanoseconds on a processor, nanoseconds ready to run without one, time slices (Linux,
 ``Documentation/scheduler/sched-stats.rst``)."""
 _KEPT: Final = 0.5
@@ -15,9 +15,9 @@ _KEPT: Final = 0.5
 class Contention:
     """Of the thread that looks, in the spans between ``begin`` and ``end``, the latest counting most."""
 
-    def __init__(self, account: Path = _ACCOUNT) -> None:
+    def __init__(self, account: Path | None = None) -> None:
         """``account``: the kernel's; where there is none, nobody is slowed down."""
-        self._path = account
+        self._path = account or ACCOUNT
         self._begun = self._look()
         self._ran = self._waited = 0.0
 

@@ -21,11 +21,10 @@ from typing import Final
 from kaa_epr.log import get_logger
 from kaa_epr.mongo.conditional import Claim
 from kaa_epr.refusals import InternalError, Stored, Unavailable
-from kaa_epr.register.commit.answers import look_at, outcome_of
-from kaa_epr.register.commit.batch import Batch, Parts
-from kaa_epr.register.decide.planning import Item, OnlyAt, Outcome
-from kaa_epr.register.decide.preconditions import NONE, Preconditions
-from kaa_epr.register.intake.commands import Command
+from kaa_epr.register.commit.batch import Batch
+from kaa_epr.register.commit.collaborators import Collaborators
+from kaa_epr.register.commit.item import Item, look_at, outcome_of
+from kaa_epr.register.decide.api import Outcome, Request
 from kaa_epr.register.outbox.clearing import Clearing
 from kaa_epr.supervised import Supervisor
 
@@ -48,9 +47,9 @@ _ENDING: Final = "The service is shutting down"
 class Pipeline:
     """Takes commands with ``submit``."""
 
-    def __init__(self, parts: Parts, supervisor: Supervisor | None = None) -> None:
-        self._parts = parts
-        self._limits = parts.limits
+    def __init__(self, collaborators: Collaborators, supervisor: Supervisor | None = None) -> None:
+        self._with = collaborators
+        self._limits = collaborators.limits
         self._waiting: dict[str, deque[Item]] = {}
         self._ready: deque[str] = deque()
         self._tasks: dict[asyncio.Task[None], Batch] = {}
@@ -59,49 +58,24 @@ class Pipeline:
         self._some: float = SOME
         """``SOME``, and more where processors are contended for."""
         self._gathering: asyncio.TimerHandle | None = None
-        self._clearing = Clearing(parts, self._cleared, supervisor)
+        self._clearing = Clearing(collaborators, self._cleared, supervisor)
         self._closing = self._given_up = False
         self._held = False
         self.busy: set[str] = set()
         """Endpoints of the batches under way or not cleared yet; their outboxes are ours to publish."""
 
     # --- commands come --------------------------------------------------------------------------------------
-    async def submit(
-        self,
-        endpoint_id: str,
-        command: Command,
-        *,
-        correlation_id: str,
-        preconditions: Preconditions = NONE,
-    ) -> Outcome:
+    async def submit(self, endpoint_id: str, request: Request) -> Outcome:
         """Carries a command out; returns when the majority has the change and NATS its event.
 
         Raises a ``Refusal``. A caller that is cancelled does not undo what is on its way.
         """
-        return await asyncio.shield(self.enqueue(endpoint_id, command, correlation_id, preconditions))
+        return await asyncio.shield(self.enqueue(endpoint_id, request))
 
-    def enqueue(
-        self,
-        endpoint_id: str,
-        command: Command,
-        correlation_id: str,
-        preconditions: Preconditions = NONE,
-        only_at: OnlyAt | None = None,
-    ) -> asyncio.Future[Outcome]:
-        """As ``submit``, without waiting: all commands enqueued in one go make one batch.
-
-        ``only_at``: for a second try of what may be done already; may also raise ``Superseded``.
-        """
+    def enqueue(self, endpoint_id: str, request: Request) -> asyncio.Future[Outcome]:
+        """As ``submit``, without waiting: all commands enqueued in one go make one batch."""
         loop = asyncio.get_running_loop()
-        item = Item(
-            endpoint_id,
-            command,
-            correlation_id,
-            loop.time() + self._limits.patience,
-            loop.create_future(),
-            preconditions,
-            only_at,
-        )
+        item = Item(endpoint_id, request, loop.time() + self._limits.patience, loop.create_future())
         # Whoever asked may be gone when the refusal comes.
         item.future.add_done_callback(look_at)
         refusal = self._refusal()
@@ -115,14 +89,14 @@ class Pipeline:
         """Why nothing more can be taken now."""
         if self._closing:
             return Unavailable(_ENDING, Stored.NO)
-        if self._parts.stats.pending >= self._limits.max_pending:
-            self._parts.stats.refuse("pending_changes")
+        if self._with.stats.pending >= self._limits.max_pending:
+            self._with.stats.refuse("pending_changes")
             return Unavailable("Too many changes are waiting", Stored.NO)
-        rules = self._parts.rules()
-        return rules if isinstance(rules, Unavailable) and not self._held else None
+        limit = self._with.event_limit()
+        return limit if isinstance(limit, Unavailable) and not self._held else None
 
     def _accept(self, item: Item) -> None:
-        self._parts.stats.pending += 1
+        self._with.stats.pending += 1
         begun = asyncio.get_running_loop().time()
         item.future.add_done_callback(lambda future: self._one_less(item, begun, future))
         self._enter([item])
@@ -133,9 +107,9 @@ class Pipeline:
             asyncio.get_running_loop().call_soon(self._start_batches)
 
     def _one_less(self, item: Item, begun: float, future: asyncio.Future[Outcome]) -> None:
-        stats = self._parts.stats
+        stats = self._with.stats
         stats.pending -= 1
-        stats.ended(item.command, outcome_of(future), asyncio.get_running_loop().time() - begun)
+        stats.ended(item.request.command.kind, outcome_of(future), asyncio.get_running_loop().time() - begun)
 
     def _enter(self, items: Iterable[Item], *, in_front: bool = False) -> None:
         for item in reversed(list(items)) if in_front else items:
@@ -162,9 +136,9 @@ class Pipeline:
             batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
         self.busy.update(batch)
         if not self._batches:
-            self._parts.contention.begin()
+            self._with.contention.begin()
         self._batches += 1
-        made = Batch(self._parts, self, batch)
+        made = Batch(self._with, self, batch)
         task = asyncio.get_running_loop().create_task(self._run(made))
         self._tasks[task] = made
         task.add_done_callback(self._tasks.pop)
@@ -180,7 +154,7 @@ class Pipeline:
 
     def _last_ended(self, took: float) -> None:
         """No batch is under way any more: who waits, does so about as long again as that one took."""
-        stretch = 1 + STRETCH * (self._parts.contention.end() - 1)
+        stretch = 1 + STRETCH * (self._with.contention.end() - 1)
         self._some = min(ENOUGH, SOME * stretch)
         loop = asyncio.get_running_loop()
         latest = loop.time() + took * stretch
@@ -199,7 +173,7 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - the outermost boundary of a batch: nobody may be left waiting
             _log.exception("a batch of changes met a bug")
             made.refuse(InternalError())
-            self._parts.on_unpublished()
+            self._with.unpublished.set()
         finally:
             self._batches -= 1
             # The others were, or will be, released once they are cleared, and may be in another batch by now.
@@ -231,7 +205,7 @@ class Pipeline:
         for item in left:
             item.attempts += 1
             if loop.time() >= item.deadline:
-                self._parts.stats.refuse("contention")
+                self._with.stats.refuse("contention")
                 item.resolve(Unavailable(reason, Stored.NO))
         left = [item for item in left if not item.future.done()]
         if not left:

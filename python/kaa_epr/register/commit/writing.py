@@ -1,12 +1,9 @@
-"""From states to the store's conditional writes, and from their failures to refusals."""
+"""From failures of the store's writes to refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from kaa_epr.messages.outgoing import OutgoingEvent
 from kaa_epr.mongo import conditional
-from kaa_epr.mongo.api import Write, WriteFailure
+from kaa_epr.mongo.api import WriteFailure
 from kaa_epr.mongo.errors import Effect, StoreError
 from kaa_epr.refusals import (
     Invalid,
@@ -18,18 +15,6 @@ from kaa_epr.refusals import (
     WriteRefused,
     store_unavailable,
 )
-from kaa_epr.register.decide.state import EndpointState, update_between
-
-
-def change(
-    old: EndpointState, new: EndpointState, events: Sequence[OutgoingEvent], claim: conditional.Claim
-) -> Write:
-    """Makes ``old`` into ``new`` with ``events`` in its outbox, if ``old`` is still what is stored."""
-    fields = conditional.Fields(*update_between(old, new))
-    stored = [event.stored() for event in events]
-    if not old.exists:
-        return conditional.insert(old.id, fields, stored, claim)
-    return conditional.update(old.id, old.stored_version, fields, stored, claim)
 
 
 def unavailable(error: StoreError, version: int | None = None) -> Unavailable:

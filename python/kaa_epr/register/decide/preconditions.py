@@ -7,31 +7,9 @@ quotes belong to one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kaa_epr.refusals import PreconditionFailed
-from kaa_epr.register.decide.state import EndpointState
 
-
-@dataclass(frozen=True, slots=True)
-class Preconditions:
-    """Under which versions a change may be made, as the headers say it."""
-
-    if_match: str | None = None
-    if_none_match: str | None = None
-    key: str | None = None
-    """The metadata key that is the resource, where it is not the whole endpoint."""
-
-    def check_state(self, state: EndpointState) -> None:
-        """Raises ``PreconditionFailed`` unless both hold for the endpoint, or its key."""
-        self.check(state.etag, known=state.known and (self.key is None or self.key in state.metadata))
-
-    def check(self, etag: str | None, *, known: bool) -> None:
-        """Raises ``PreconditionFailed`` unless both hold for a resource that has ``etag``, if it is known."""
-        check(self.if_match, self.if_none_match, etag, known=known)
-
-
-NONE = Preconditions()
 _BLANKS = " \t"
 """Optional white space as HTTP has it (RFC 9110, 5.6.3)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kaa_epr.messages import subjects
-from kaa_epr.register.endpoints import EpmmpHandlers
+from kaa_epr.register.epmmp.handlers import EpmmpHandlers
 from kaa_epr.register.epmmp.service import Operation
 
 

@@ -74,3 +74,6 @@ class Intake(Protocol):
         ``envelope``: levels around the values, which count for no value's depth; objects in them are not
         stored, so they may look like references that have no JSON form.
         """
+
+    def value_of(self, document: bytes) -> Value:
+        """The value of a BSON document's first element. Raises ValueError for what is no BSON, or empty."""

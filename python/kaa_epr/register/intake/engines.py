@@ -8,6 +8,7 @@ from kaa_epr.engine import EngineName, choose
 from kaa_epr.refusals import FieldRefusal, Invalid, TooLarge
 from kaa_epr.register.intake import json_text
 from kaa_epr.register.intake.api import Intake, JsonLimits, Value
+from kaa_epr.register.intake.pure_value import PureValue
 
 _REFUSALS: Final[dict[str, type[FieldRefusal]]] = {"invalid": Invalid, "too_large": TooLarge}
 
@@ -20,6 +21,10 @@ class PureIntake:
     ) -> Value:
         """See ``Intake``."""
         return json_text.parse_json(text, field, limits, prefix=prefix, envelope=envelope)
+
+    def value_of(self, document: bytes) -> Value:
+        """See ``Intake``."""
+        return PureValue.of_document(document)
 
 
 class RustIntake:
@@ -45,6 +50,10 @@ class RustIntake:
             )
         except self._core.Fault as fault:
             _refuse(fault)
+
+    def value_of(self, document: bytes) -> Value:
+        """See ``Intake``."""
+        return self._core.value_of(document)
 
 
 def _refuse(fault: Exception) -> NoReturn:

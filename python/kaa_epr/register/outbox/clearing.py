@@ -13,7 +13,7 @@ from typing import Final
 from kaa_epr.log import get_logger
 from kaa_epr.mongo import conditional
 from kaa_epr.mongo.errors import StoreError
-from kaa_epr.register.commit.batch import Parts
+from kaa_epr.register.commit.collaborators import Collaborators
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
@@ -27,12 +27,12 @@ class Clearing:
 
     def __init__(
         self,
-        parts: Parts,
+        collaborators: Collaborators,
         done: Callable[[Collection[str]], None],
         supervisor: Supervisor | None = None,
     ) -> None:
         """``done`` is told which endpoints may be changed again, whether they were cleared or not."""
-        self._parts = parts
+        self._with = collaborators
         self._done = done
         self._waiting: dict[str, conditional.Claim] = {}
         self._under_way: frozenset[str] = frozenset()
@@ -81,22 +81,22 @@ class Clearing:
         self._task.add_done_callback(self._ended)
 
     async def _clear(self, claims: Collection[conditional.Claim]) -> None:
-        parts, ids = self._parts, list(self._under_way)
+        ids, seconds = list(self._under_way), self._with.limits.store_timeout
         try:
-            await parts.store.clear_outboxes(ids, list(claims), parts.limits.store_timeout)
+            await self._with.store.clear_outboxes(ids, list(claims), seconds)
         except StoreError as error:
             # They will be published once more.
             _log.warning("published events could not be taken out of their outboxes", error=str(error))
-            parts.on_unpublished()
+            self._with.unpublished.set()
         else:
-            parts.on_stage("cleared")
+            self._with.on_stage("cleared")
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         ids, self._under_way = self._under_way, frozenset()
         if task.cancelled() or task.exception() is not None:
             # As if the store had not answered: they will be published once more.
-            self._parts.on_unpublished()
+            self._with.unpublished.set()
         if self._in_haste and self._waiting:
             self._begin()
         elif self._waiting:

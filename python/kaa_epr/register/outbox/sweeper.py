@@ -20,7 +20,7 @@ from kaa_epr.mongo.errors import StoreError
 from kaa_epr.mongo.register_api import Outbox
 from kaa_epr.nats.publisher import PublishFailed
 from kaa_epr.refusals import Unavailable
-from kaa_epr.register.commit.batch import Parts, new_claim
+from kaa_epr.register.commit.collaborators import Collaborators, new_claim
 from kaa_epr.supervised import Supervisor
 
 _log = get_logger(__name__)
@@ -41,16 +41,16 @@ class Sweeper:
 
     def __init__(
         self,
-        parts: Parts,
+        collaborators: Collaborators,
         busy: Collection[str],
         supervisor: Supervisor | None = None,
         interval: float = INTERVAL,
     ) -> None:
         """``busy``: endpoints whose outboxes a batch of ours is about to publish itself."""
-        self._parts = parts
+        self._with = collaborators
         self._busy = busy
         self._interval = interval
-        self._kicked = asyncio.Event()
+        self._kicked = collaborators.unpublished
         self._work = (supervisor or Supervisor()).lasting("sweeper", self._run)
         self._repeats = Repeats()
         self._counted = float("-inf")
@@ -85,8 +85,8 @@ class Sweeper:
         now = asyncio.get_running_loop().time()
         if now - self._counted >= self._interval:
             self._counted = now
-            stats, limits = self._parts.stats, self._parts.limits
-            stats.outboxes, stats.oldest_outbox = await self._parts.store.backlog(limits.store_timeout)
+            stats, limits = self._with.stats, self._with.limits
+            stats.outboxes, stats.oldest_outbox = await self._with.store.backlog(limits.store_timeout)
 
     async def _wait(self) -> None:
         try:
@@ -98,15 +98,15 @@ class Sweeper:
 
     async def sweep(self) -> int:
         """Publishes one batch of outboxes; how many were found. Raises StoreError or PublishFailed."""
-        p = self._parts
-        rules = p.rules()
-        if isinstance(rules, Unavailable):
+        p = self._with
+        most = p.event_limit()
+        if isinstance(most, Unavailable):
             return 0
         found = await self._look()
         wanted = [outbox for outbox in found if outbox.endpoint_id not in self._busy]
         readable = [(outbox, self._events(outbox)) for outbox in wanted]
         # What NATS takes no more stays, and its endpoint as it is, until NATS takes it again.
-        fitting = [each for each in readable if self._fits(*each, rules.max_event_bytes)]
+        fitting = [each for each in readable if self._fits(*each, most)]
         begun = asyncio.get_running_loop().time()
         claim = new_claim(p.replica_id)
         taken = await self._take_over(fitting, claim)
@@ -125,7 +125,7 @@ class Sweeper:
         return len(found)
 
     async def _look(self) -> list[Outbox]:
-        p, limits = self._parts, self._parts.limits
+        p, limits = self._with, self._with.limits
         found = await p.store.outboxes(
             p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout, self._skip
         )
@@ -138,7 +138,7 @@ class Sweeper:
     async def _take_over(self, outboxes: Sequence[_Readable], claim: conditional.Claim) -> list[_Readable]:
         if not outboxes:
             return []
-        p = self._parts
+        p = self._with
         writes = [conditional.take_over(o.endpoint_id, o.claim_id, claim) for o, _ in outboxes]
         outcome = await p.store.write(writes, p.limits.store_timeout)
         lost = {failure.position for failure in outcome.failures}
@@ -151,7 +151,7 @@ class Sweeper:
             try:
                 events.append(OutgoingEvent.of_stored(item))
             except (KeyError, TypeError, ValueError, OverflowError, BSONError) as error:
-                self._parts.stats.unreadable += 1
+                self._with.stats.unreadable += 1
                 self._repeats.warning(
                     _log,
                     "an event in an outbox is unreadable and dropped",

@@ -32,7 +32,7 @@ def rest_app(
     seconds = settings.store_timeout
     once = Once(endpoints, tasks, seconds, settings.tombstone_retention)
     return create_app(
-        Backend(endpoints, tasks, reading, once, rules, pages, seconds, settings.rest.public_url),
+        Backend(endpoints, tasks, reading, once, pages, seconds, settings.rest.public_url),
         authenticator,
         Limits(settings.rest.max_body_bytes, settings.rest.max_batch_bytes, budget),
         settings.rest.prefix,

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
+from kaa_epr.http import request as http
 from kaa_epr.http.auth import Principal
-from kaa_epr.http.request import Request
-from kaa_epr.refusals import Invalid, PreconditionFailed
-from kaa_epr.register.decide.planning import Outcome
-from kaa_epr.register.decide.preconditions import NONE, Preconditions, strong_match, weak_match
-from kaa_epr.register.decide.rules import Rules
-from kaa_epr.register.decide.state import EndpointState
+from kaa_epr.refusals import Invalid, PreconditionFailed, Unusable
+from kaa_epr.register.decide.api import Command, Outcome, Planner, Request, Show
+from kaa_epr.register.decide.preconditions import strong_match, weak_match
+from kaa_epr.register.decide.view import View
 from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.idempotency import KeyedRequest, Once
-from kaa_epr.register.intake.commands import Command
 from kaa_epr.register.intake.reading import Reading
 from kaa_epr.register.lists import Pages
-from kaa_epr.register.rest.http import API, Reply, empty, preconditions_of
+from kaa_epr.register.rest.http import API, Reply, empty
 from kaa_epr.register.tasks import BatchTasks
 
 MAX_KEY: Final = 255
@@ -32,7 +30,7 @@ _KEY: Final = re.compile(rf"[ -~]{{1,{MAX_KEY}}}")
 class Call:
     """One request, as far as it is the same for all operations."""
 
-    request: Request
+    request: http.Request
     path: Mapping[str, str]
     """The parts of its path, decoded, by their names."""
     query: Mapping[str, Any]
@@ -64,9 +62,15 @@ class Call:
         """Of the path."""
         return self.path["metadataKey"]
 
-    def preconditions(self, key: str | None = None) -> Preconditions:
-        """``If-Match`` and ``If-None-Match``; ``key``: of the endpoint's, the one that they are about."""
-        return preconditions_of(self.request, key)
+    @property
+    def if_match(self) -> str | None:
+        """The header; several of the name count as one list, as with the next one."""
+        return self.request.header(b"if-match")
+
+    @property
+    def if_none_match(self) -> str | None:
+        """The header."""
+        return self.request.header(b"if-none-match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,6 @@ class Backend:
     reading: Reading
     once: Once
     """For requests that have an ``Idempotency-Key``."""
-    rules: Rules
-    """What a request may hold is judged before its conditions and before anything is read."""
     pages: Pages
     seconds: float
     """Longest time for one step with the store."""
@@ -98,20 +100,36 @@ class Backend:
             before = f"{call.request.scheme}://{host}{call.prefix}" if host else call.prefix
         return f"{before}{API}/{below}"
 
-    async def change(self, call: Call, command: Command, key: str | None = None) -> Outcome:
-        """Carries out what the call asks of its endpoint, under its conditions. Raises a ``Refusal``."""
-        conditions = call.preconditions(key)
-        has_any = conditions.if_match is not None or conditions.if_none_match is not None
-        return await self.endpoints.change(
-            call.endpoint_id, command, call.correlation_id, conditions if has_any else NONE
-        )
+    @property
+    def planner(self) -> Planner:
+        """Makes commands, and judges them before their conditions and before anything is read."""
+        return self.endpoints.planner
+
+    async def change(
+        self, call: Call, command: Command, show: Show = Show.NOTHING, key: str | None = None
+    ) -> Outcome:
+        """Carries out what the call asks of its endpoint, under its conditions. Raises a ``Refusal``.
+
+        ``key``: of the endpoint's, the one that the conditions are about.
+        """
+        request = Request(command, call.correlation_id, call.if_match, call.if_none_match, key, show)
+        return await self.endpoints.change(call.endpoint_id, request)
 
 
-def read_reply(call: Call, state: EndpointState, body: Any) -> Reply:
-    """A GET's answer, or 304 or 412 where its conditions say so (RFC 9110, 13.2.2)."""
-    conditions = call.preconditions()
-    if conditions.if_match is not None and not strong_match(conditions.if_match, state.etag):
+def shown_reply(outcome: Outcome) -> Reply:
+    """What a change left; nothing where that has no JSON form."""
+    return empty(etag=outcome.etag) if outcome.text is None else Reply(text=outcome.text, etag=outcome.etag)
+
+
+def read_reply(call: Call, view: View, text: bytes | None) -> Reply:
+    """A GET's answer, or 304 or 412 where its conditions say so (RFC 9110, 13.2.2).
+
+    Raises ``Unusable`` where nothing can be shown.
+    """
+    if text is None:
+        raise Unusable
+    if call.if_match is not None and not strong_match(call.if_match, view.etag):
         raise PreconditionFailed
-    if conditions.if_none_match is not None and weak_match(conditions.if_none_match, state.etag):
-        return empty(HTTPStatus.NOT_MODIFIED, state.etag)
-    return Reply(body=body, etag=state.etag)
+    if call.if_none_match is not None and weak_match(call.if_none_match, view.etag):
+        return empty(HTTPStatus.NOT_MODIFIED, view.etag)
+    return Reply(text=text, etag=view.etag)

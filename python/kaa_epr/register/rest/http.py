@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -14,8 +15,6 @@ from kaa_epr.http.asgi import Headers
 from kaa_epr.http.request import Answer, Gone, Request
 from kaa_epr.http.routing import NotAllowed
 from kaa_epr.refusals import InternalError, Invalid, Refusal, Stored, Unavailable
-from kaa_epr.register.decide.preconditions import Preconditions
-from kaa_epr.register.decide.values import text_of
 from kaa_epr.register.idempotency import UnderWay
 from kaa_epr.register.intake.budget import Share
 
@@ -67,7 +66,7 @@ class Reply:
 
     status: HTTPStatus = HTTPStatus.OK
     body: Any = None
-    """JSON-able as stored values are."""
+    """Of what JSON has."""
     etag: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     has_body: bool = True
@@ -96,7 +95,11 @@ class Reply:
         headers.append(_JSON_TYPE)
         if self.pieces is not None:
             return Answer(self.status, headers, pieces=self.pieces)
-        return Answer(self.status, headers, text_of(self.body).encode() if self.text is None else self.text)
+        return Answer(self.status, headers, _printed(self.body) if self.text is None else self.text)
+
+
+def _printed(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def empty(status: HTTPStatus = HTTPStatus.NO_CONTENT, etag: str | None = None) -> Reply:
@@ -143,11 +146,6 @@ def new_correlation_id() -> str:
     """20 characters in the form of an xid, as Kaa's services make them: seconds, then randomness."""
     number = int.from_bytes(int(time.time()).to_bytes(4, "big") + secrets.token_bytes(8), "big") << 4
     return "".join(_XID_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
-
-
-def preconditions_of(request: Request, key: str | None = None) -> Preconditions:
-    """The conditional headers; several of one name count as one list."""
-    return Preconditions(request.header(b"if-match"), request.header(b"if-none-match"), key)
 
 
 async def read_body(request: Request, limit: int, share: Share) -> bytes:

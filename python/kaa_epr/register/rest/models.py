@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from kaa_epr.refusals import Invalid
+from kaa_epr.register.intake.api import Value
 
 ID_PATTERN: Final = r"^[a-zA-Z0-9._~-]+$"
 VERSION_PATTERN: Final = r"^[a-z0-9_-]+$"
@@ -39,7 +41,18 @@ def _nameable(endpoint_id: str) -> str:
 
 EndpointId = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID), AfterValidator(_nameable)]
 EndpointToken = Annotated[str, Field(pattern=r"^[^+#/.\x00]+$", max_length=MAX_TOKEN)]
-Metadata = dict[str, Any]
+
+
+def _an_object(metadata: Value) -> Value:
+    if metadata.kind != "object":
+        raise PydanticCustomError("dict_type", "must be a JSON object")
+    return metadata
+
+
+Metadata = Annotated[
+    Any, AfterValidator(_an_object), WithJsonSchema({"additionalProperties": True, "type": "object"})
+]
+"""Stays what the intake read, a ``Value``; in JSON Schema an object."""
 
 
 class _Body(BaseModel):
@@ -58,7 +71,8 @@ class RegisterBody(_Body):
     """``POST /endpoints``: one endpoint; ID and token are made where they are not given."""
 
     app_version: AppVersionBody
-    metadata: Metadata = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=lambda: None)
+    """None: there are none."""
     endpoint_token: EndpointToken | None = None
     endpoint_id: EndpointId | None = None
 
@@ -79,6 +93,16 @@ class BatchBody(_Body):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def fields_of(sent: Value, where: str = "body") -> Any:
+    """A request's fields as Python objects, but for its metadata, which stay a ``Value``.
+
+    Raises ``Invalid`` for what is no object.
+    """
+    if sent.kind != "object":
+        raise Invalid(where, "must be a JSON object")
+    return {name: field if name == "metadata" else field.python() for name, field in sent.items()}
 
 
 def validated(model: type[Model], body: Any, where: str = "") -> Model:

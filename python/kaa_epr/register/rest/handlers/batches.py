@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
 from kaa_epr.refusals import FieldRefusal, Invalid, Refusal
 from kaa_epr.register.batches.records import NewEndpoint
-from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.decide.api import Planner
+from kaa_epr.register.endpoints import Registration
 from kaa_epr.register.intake.api import Value
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.handlers.endpoints import new_token
 from kaa_epr.register.rest.http import Reply, replay_header
-from kaa_epr.register.rest.models import BatchBody, BatchItem, validated
+from kaa_epr.register.rest.models import BatchBody, BatchItem, fields_of, validated
 from kaa_epr.slices import Slice
 
 _MAX_FIELD: Final = 4096
@@ -33,16 +33,16 @@ async def register_batch(backend: Backend, call: Call) -> Reply:
     """``POST /endpoints/batch``."""
     sent = await backend.reading.value(call.content, "body", prefix="", envelope=4, is_batch=True)
     body = validated(BatchBody, _without_items(sent))
+    version = body.app_version.name
     items = []
     work = Slice()
     for index, item_sent in enumerate(body.endpoints):
         await work.give_way()
         where = f"endpoints.{index}"
-        item = validated(BatchItem, item_sent.python(), where)
-        _check_item(backend.rules, where, item.metadata)
+        item = validated(BatchItem, fields_of(item_sent, where), where)
+        _check_item(backend.planner, where, Registration("", version, "", item.metadata.items()))
         endpoint_id = item.endpoint_id or str(uuid.uuid4())
         items.append(NewEndpoint(endpoint_id, item.endpoint_token or new_token(), item.metadata))
-    version = body.app_version.name
     application = backend.endpoints.applications.of_version(version)
     keyed = call.keyed("batch")
     if keyed is None:
@@ -70,9 +70,9 @@ def _without_items(sent: Value) -> Any:
     return fields
 
 
-def _check_item(rules: Rules, where: str, metadata: Mapping[str, Any]) -> None:
+def _check_item(planner: Planner, where: str, new: Registration) -> None:
     try:
-        rules.check_metadata(metadata)
+        planner.check(new.command(planner))
     except FieldRefusal as error:
         raise type(error)(f"{where}.{error.field}", error.reason) from None
 

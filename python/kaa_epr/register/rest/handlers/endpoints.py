@@ -9,12 +9,14 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from kaa_epr.refusals import EndpointUnknown
+from kaa_epr.register.decide.api import Request, Show
+from kaa_epr.register.endpoints import Registration
 from kaa_epr.register.idempotency import Registered
-from kaa_epr.register.intake.commands import Register, SetAppVersion, Unregister
-from kaa_epr.register.rest.call import Backend, Call, read_reply
+from kaa_epr.register.rest.call import Backend, Call, read_reply, shown_reply
 from kaa_epr.register.rest.http import Reply, empty, replay_header
-from kaa_epr.register.rest.models import AppVersionBody, RegisterBody, validated
-from kaa_epr.register.rest.shown import shown, shown_app_version
+from kaa_epr.register.rest.models import AppVersionBody, RegisterBody, fields_of, validated
+from kaa_epr.register.shown import viewed_text
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _TOKEN_LENGTH: Final = 20
@@ -29,18 +31,20 @@ def new_token() -> str:
 async def register(backend: Backend, call: Call) -> Reply:
     """``POST /endpoints``."""
     sent = await backend.reading.value(call.content, "body", prefix="", envelope=2)
-    body = validated(RegisterBody, sent.python())
-    backend.rules.check_metadata(body.metadata)
+    body = validated(RegisterBody, fields_of(sent))
+    metadata = [] if body.metadata is None else body.metadata.items()
     token = body.endpoint_token or new_token()
     version = body.app_version.name
-    command = Register(backend.endpoints.applications.of_version(version), version, token, body.metadata)
+    new = Registration(backend.endpoints.applications.of_version(version), version, token, metadata)
     keyed = call.keyed("register")
     if keyed is not None:
-        made = await backend.once.register(keyed, command, body.endpoint_id, call.correlation_id)
+        backend.planner.check(new.command(backend.planner))
+        made = await backend.once.register(keyed, new, body.endpoint_id, call.correlation_id)
     else:
         endpoint_id = body.endpoint_id or str(uuid.uuid4())
-        outcome = await backend.endpoints.change(endpoint_id, command, call.correlation_id)
-        made = Registered(endpoint_id, token, outcome.state.etag, replayed=False)
+        request = Request(new.command(backend.planner), call.correlation_id)
+        outcome = await backend.endpoints.change(endpoint_id, request)
+        made = Registered(endpoint_id, token, outcome.etag, replayed=False)
     headers = {"Location": backend.place(call, f"endpoints/{quote(made.endpoint_id)}")}
     answer = {"token": made.token, "status": "Inactive", "endpointId": made.endpoint_id}
     return Reply(HTTPStatus.CREATED, answer, made.etag, headers | replay_header(made.replayed))
@@ -48,26 +52,31 @@ async def register(backend: Backend, call: Call) -> Reply:
 
 async def get_endpoint(backend: Backend, call: Call) -> Reply:
     """``GET /endpoints/{endpointId}``."""
-    state = await backend.endpoints.read(call.endpoint_id)
-    return read_reply(call, state, shown(state, with_metadata=call.query["include"] == "metadata"))
+    document, view = await backend.endpoints.read(call.endpoint_id)
+    text, problem = viewed_text(view, document, with_metadata=call.query["include"] == "metadata")
+    if problem is not None:
+        backend.pages.tell_of_endpoint(call.endpoint_id, problem)
+    return read_reply(call, view, text)
 
 
 async def delete_endpoint(backend: Backend, call: Call) -> Reply:
     """``DELETE /endpoints/{endpointId}``."""
-    await backend.change(call, Unregister())
+    await backend.change(call, backend.planner.unregister())
     return empty()
 
 
 async def get_app_version(backend: Backend, call: Call) -> Reply:
     """``GET …/app-version``."""
-    state = await backend.endpoints.read(call.endpoint_id)
-    return read_reply(call, state, shown_app_version(state))
+    view = (await backend.endpoints.read(call.endpoint_id)).view
+    text = view.app_version_text()
+    if text is None:
+        raise EndpointUnknown(call.endpoint_id)
+    return read_reply(call, view, text)
 
 
 async def put_app_version(backend: Backend, call: Call) -> Reply:
     """``PUT …/app-version``."""
     sent = await backend.reading.value(call.content, "body", prefix="")
     version = validated(AppVersionBody, sent.python()).name
-    command = SetAppVersion(backend.endpoints.applications.of_version(version), version)
-    state = (await backend.change(call, command)).state
-    return Reply(body=shown_app_version(state), etag=state.etag)
+    command = backend.planner.set_app_version(backend.endpoints.applications.of_version(version), version)
+    return shown_reply(await backend.change(call, command, Show.APP_VERSION))

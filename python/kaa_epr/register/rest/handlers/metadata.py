@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from kaa_epr.refusals import Invalid, KeyUnknown
-from kaa_epr.register.decide.json_patch import parse
-from kaa_epr.register.intake.commands import DeleteKey, PatchMetadata, PutKeys, ReplaceMetadata
-from kaa_epr.register.rest.call import Backend, Call, read_reply
+from kaa_epr.register.decide.api import Show
+from kaa_epr.register.rest.call import Backend, Call, read_reply, shown_reply
 from kaa_epr.register.rest.http import Reply, empty
 
 
 async def get_metadata(backend: Backend, call: Call) -> Reply:
     """``GET …/metadata``."""
-    state = await backend.endpoints.read(call.endpoint_id)
-    wanted = set(call.query["include"] or state.metadata)
-    body = {key: value for key, value in state.metadata.items() if key in wanted}
-    return read_reply(call, state, body)
+    view = (await backend.endpoints.read(call.endpoint_id)).view
+    return read_reply(call, view, view.metadata_text(call.query["include"] or None))
 
 
 async def put_metadata(backend: Backend, call: Call) -> Reply:
@@ -22,48 +19,42 @@ async def put_metadata(backend: Backend, call: Call) -> Reply:
     body = await backend.reading.value(call.content, "body", prefix="metadata", envelope=1)
     if body.kind != "object":
         raise Invalid("body", "must be a JSON object")
-    metadata = body.python()
-    backend.rules.check_metadata(metadata)
-    state = (await backend.change(call, ReplaceMetadata(metadata))).state
-    return Reply(body=dict(state.metadata), etag=state.etag)
+    command = backend.planner.replace_metadata(body.items())
+    return shown_reply(await backend.change(call, command, Show.METADATA))
 
 
 async def patch_metadata(backend: Backend, call: Call) -> Reply:
     """``PATCH …/metadata``."""
     patch = await backend.reading.value(call.content, "body", prefix="patch", envelope=2)
-    operations = parse(patch.python())
-    for index, operation in enumerate(operations):
-        backend.rules.check_value(f"patch[{index}].value", operation.value)
-    state = (await backend.change(call, PatchMetadata(operations))).state
-    return Reply(body=dict(state.metadata), etag=state.etag)
+    return shown_reply(await backend.change(call, backend.planner.patch_metadata(patch), Show.METADATA))
 
 
 async def get_key(backend: Backend, call: Call) -> Reply:
     """``GET …/metadata/{metadataKey}``."""
     key = call.metadata_key
-    state = await backend.endpoints.read(call.endpoint_id)
-    if key not in state.metadata:
+    view = (await backend.endpoints.read(call.endpoint_id)).view
+    text = view.key_text(key) if view.readable else None
+    if text is None and view.readable and key not in set(view.keys()):
         raise KeyUnknown(key)
-    return read_reply(call, state, state.metadata[key])
+    return read_reply(call, view, text)
 
 
 async def put_key(backend: Backend, call: Call) -> Reply:
     """``PUT …/metadata/{metadataKey}``."""
     key = call.metadata_key
-    value = (await backend.reading.value(call.content, "body", prefix=f"metadata.{key}")).python()
-    backend.rules.check_metadata({key: value})
-    state = (await backend.change(call, PutKeys({key: value}), key)).state
-    return Reply(body=state.metadata[key], etag=state.etag)
+    value = await backend.reading.value(call.content, "body", prefix=f"metadata.{key}")
+    command = backend.planner.put_keys([(key, value)])
+    return shown_reply(await backend.change(call, command, Show.KEY, key))
 
 
 async def delete_key(backend: Backend, call: Call) -> Reply:
     """``DELETE …/metadata/{metadataKey}``."""
     key = call.metadata_key
-    outcome = await backend.change(call, DeleteKey(key), key)
-    return empty(etag=outcome.state.etag)
+    outcome = await backend.change(call, backend.planner.delete_key(key), key=key)
+    return empty(etag=outcome.etag)
 
 
 async def list_keys(backend: Backend, call: Call) -> Reply:
     """``GET …/metadata-keys``."""
-    state = await backend.endpoints.read(call.endpoint_id)
-    return read_reply(call, state, list(state.metadata))
+    view = (await backend.endpoints.read(call.endpoint_id)).view
+    return read_reply(call, view, view.keys_text() if view.readable else None)
