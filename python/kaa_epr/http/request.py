@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from kaa_epr.http.asgi import END_WITH_CLIENT, Headers, Receive, Scope, Send
+from kaa_epr.slices import Slice
+
+PIECE_BYTES: Final = 64 * 1024
+"""Of a body that are sent together."""
 
 
 class Request:
@@ -67,6 +71,9 @@ class Answer:
 
     async def send(self, send: Send) -> None:
         """On its way. Raises ``ClientGone`` when nobody is there any more; then the pieces are closed."""
+        if len(self.body) > PIECE_BYTES:
+            await self._send_large(send)
+            return
         await send({"type": "http.response.start", "status": self.status.value, "headers": self.headers})
         if self.pieces is None:
             await send({"type": "http.response.body", "body": self.body})
@@ -77,4 +84,16 @@ class Answer:
         finally:
             if isinstance(self.pieces, AsyncGenerator):
                 await self.pieces.aclose()
+        await send({"type": "http.response.body"})
+
+    async def _send_large(self, send: Send) -> None:
+        """The body bit by bit: the socket, or TLS, takes long for all of it."""
+        length = (b"content-length", b"%d" % len(self.body))
+        start = {"type": "http.response.start", "status": self.status.value}
+        await send({**start, "headers": [*self.headers, length]})
+        work = Slice()
+        for begin in range(0, len(self.body), PIECE_BYTES):
+            await work.give_way()
+            piece = self.body[begin : begin + PIECE_BYTES]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body"})

@@ -10,6 +10,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+/// Bytes of a document from which on other threads may run while it is printed.
+const LARGE: usize = 64 * 1024;
+
 /// One document. Immutable.
 #[pyclass(module = "kaa_epr._core", frozen)]
 pub struct View {
@@ -73,7 +76,8 @@ impl View {
     }
 
     fn keys_text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, self.core(py)?.keys_text().as_bytes()))
+        let text = self.printed(py, |core| core.keys_text())?;
+        Ok(PyBytes::new(py, text.as_bytes()))
     }
 
     #[pyo3(signature = (keys=None))]
@@ -82,20 +86,22 @@ impl View {
         py: Python<'py>,
         keys: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let core = self.core(py)?;
-        let text = match keys {
-            None => core.metadata_text(|_| true),
-            Some(keys) => {
-                let keys: PyResult<HashSet<String>> = keys.try_iter()?.map(|key| key?.extract()).collect();
-                let keys = keys?;
-                core.metadata_text(|key| keys.contains(key))
-            }
+        let keys: Option<HashSet<String>> = match keys {
+            None => None,
+            Some(keys) => Some(
+                keys.try_iter()?
+                    .map(|key| key?.extract())
+                    .collect::<PyResult<_>>()?,
+            ),
         };
+        let text = self.printed(py, |core| {
+            core.metadata_text(|key| keys.as_ref().is_none_or(|keys| keys.contains(key)))
+        })?;
         Ok(bytes(py, text))
     }
 
     fn key_text<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        Ok(bytes(py, self.core(py)?.key_text(key)))
+        Ok(bytes(py, self.printed(py, |core| core.key_text(key))?))
     }
 
     fn app_version_text<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
@@ -104,12 +110,24 @@ impl View {
 
     #[pyo3(signature = (*, with_metadata))]
     fn endpoint_text<'py>(&self, py: Python<'py>, with_metadata: bool) -> PyResult<Bound<'py, PyBytes>> {
-        let text = self.core(py)?.endpoint_text(with_metadata);
+        let text = self.printed(py, |core| core.endpoint_text(with_metadata))?;
         Ok(PyBytes::new(py, text.as_bytes()))
     }
 }
 
 impl View {
+    /// What `print` makes of the document; while a large one is printed, the interpreter is not held.
+    fn printed<T: Send>(&self, py: Python<'_>, print: impl FnOnce(&Core<'_>) -> T + Send) -> PyResult<T> {
+        let document = self.document.as_bytes(py);
+        let printed = move || Core::new(document).map(|core| print(&core));
+        let printed = if document.len() < LARGE {
+            printed()
+        } else {
+            py.detach(printed)
+        };
+        printed.map_err(unreadable)
+    }
+
     /// Read anew each time: bytes are cheaper to read than to keep taken apart.
     fn core<'s>(&'s self, py: Python<'s>) -> PyResult<Core<'s>> {
         Core::new(self.document.as_bytes(py)).map_err(unreadable)
