@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, Self, final
 from kaa_epr.engine.api import EngineConfig, Evidence, FeedResult, FlushCause, Kind
 from kaa_epr.register.decide.api import Items, Work
 from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.intake.api import Value as IntakeValue
 from kaa_epr.register.intake.api import ValueKind
 
 __all__ = [
@@ -131,9 +132,6 @@ class Command:
     def kind(self) -> str: ...
     @property
     def weight(self) -> int: ...
-    @property
-    def patch(self) -> object:
-        """What a patch was made of, else None."""
 
 @final
 class View:
@@ -190,9 +188,8 @@ class Planner:
     @staticmethod
     def put_keys(items: Items) -> Command: ...
     @staticmethod
-    def patch_metadata(
-        weight: int, apply: Callable[[list[tuple[str, bytes]]], Sequence[tuple[str, bytes]] | tuple[Any, ...]]
-    ) -> Command: ...
+    def patch_metadata(patch: IntakeValue) -> Command:
+        """Raises ``Fault`` for what no document makes valid."""
     @staticmethod
     def delete_key(key: str) -> Command: ...
     @staticmethod

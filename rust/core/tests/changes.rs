@@ -3,10 +3,8 @@
 
 use kaa_epr_core::bson::{Document, Value, write};
 use kaa_epr_core::change::{
-    Claim, Command, Metadata, Patch, Planned, Planner, RawValue, Refusal, Request, Rules, Show, Status,
-    Values, View, Work,
+    Claim, Command, Planned, Planner, RawValue, Refusal, Request, Rules, Show, Status, Values, View, Work,
 };
-use std::sync::Arc;
 
 fn rules() -> Rules {
     Rules {
@@ -32,10 +30,17 @@ fn request(command: &Command) -> Request<'_> {
 }
 
 fn plan(document: Option<&[u8]>, commands: &[Command]) -> Planned {
-    let rules = rules();
+    plan_by(&rules(), document, commands)
+}
+
+/// Judging the key `bug` is one, where keys must match a pattern.
+fn plan_by(rules: &Rules, document: Option<&[u8]>, commands: &[Command]) -> Planned {
     let planner = Planner {
-        rules: &rules,
-        matches: &|_| true,
+        rules,
+        matches: &|key| {
+            assert_ne!(key, "bug", "on purpose");
+            true
+        },
         seed: 7,
         replica_id: "r",
         now_ms: 1_777_852_800_000,
@@ -69,34 +74,21 @@ fn stored(metadata: &[(&str, RawValue)]) -> Vec<u8> {
     out
 }
 
-#[derive(Debug)]
-struct Bug;
-
-impl Patch for Bug {
-    fn weight(&self) -> usize {
-        0
-    }
-
-    fn apply(&self, _: &Metadata<'_>) -> Result<Vec<(String, RawValue)>, Refusal> {
-        panic!("a bug, on purpose")
-    }
-}
-
 #[test]
 fn a_command_that_meets_a_bug_fails_alone() {
-    let commands = [
-        put("a", RawValue::string("1")),
-        Command::PatchMetadata(Arc::new(Bug)),
-        put("b", RawValue::null()),
-    ];
-    let planned = plan(Some(&stored(&[])), &commands);
+    let commands = ["a", "bug", "b"].map(|key| put(key, RawValue::string("1")));
+    let rules = Rules {
+        key_pattern: Some("asked for each key".into()),
+        ..rules()
+    };
+    let planned = plan_by(&rules, Some(&stored(&[])), &commands);
     let [first, bug, last] = &planned.outcomes[..] else {
         panic!("three outcomes");
     };
     assert_eq!(first.as_ref().map(|outcome| outcome.version), Ok(Some(8)));
     assert_eq!(bug, &Err(Refusal::Bug));
     let text = last.as_ref().expect("is carried out").text.as_deref();
-    assert_eq!(text, Some(r#"{"a":"1","b":null}"#));
+    assert_eq!(text, Some(r#"{"a":"1","b":"1"}"#));
     assert_eq!(planned.events.len(), 2);
 }
 

@@ -3,6 +3,7 @@
 
 pub mod applied;
 pub mod filters;
+pub mod patches;
 pub mod reads;
 pub mod reference;
 pub mod targets;

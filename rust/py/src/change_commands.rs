@@ -12,9 +12,6 @@ use crate::change_value::Value;
 #[pyclass(module = "kaa_epr._core", frozen)]
 pub struct Command {
     pub(crate) inner: Inner,
-    /// What a patch was made of.
-    #[pyo3(get)]
-    patch: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -32,14 +29,7 @@ impl Command {
 
 impl Command {
     pub(crate) const fn new(inner: Inner) -> Self {
-        Self { inner, patch: None }
-    }
-
-    pub(crate) const fn of_patch(inner: Inner, patch: Py<PyAny>) -> Self {
-        Self {
-            inner,
-            patch: Some(patch),
-        }
+        Self { inner }
     }
 }
 
@@ -59,12 +49,7 @@ pub(crate) fn raw(value: &Bound<'_, PyAny>) -> PyResult<RawValue> {
         return Ok(value.get().raw.clone());
     }
     let wrapped = value.getattr("bson")?;
-    raw_of(wrapped.cast::<PyBytes>()?.as_bytes())
-}
-
-/// The value in a document `{"": value}`.
-pub(crate) fn raw_of(wrapped: &[u8]) -> PyResult<RawValue> {
-    let first = Document::new(wrapped)
+    let first = Document::new(wrapped.cast::<PyBytes>()?.as_bytes())
         .ok()
         .and_then(|document| document.raw_elements().next());
     match first {

@@ -2,19 +2,18 @@
 //! `kaa_epr/register/decide/api.py`, and what they give is made into that contract's classes by
 //! `kaa_epr/register/decide/rust.py`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kaa_epr_core::change::{
-    Claim, Command as Inner, Matches, Planned, Planner as Core, Request, Rules, Show, Work, check,
+    Claim, Command as Inner, Matches, Patch, Planned, Planner as Core, Request, Rules, Show, Work, check,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::change_commands::{Command, names, rules, values};
-use crate::change_patch::PythonPatch;
+use crate::change_commands::{Command, names, raw, rules, values};
 use crate::change_told::{refused, told};
+use crate::change_value::Fault;
 
 /// Bytes of a document from which on other threads may run while it is planned.
 const LARGE: usize = 256 * 1024;
@@ -88,12 +87,12 @@ impl Planner {
     }
 
     #[staticmethod]
-    fn patch_metadata(py: Python<'_>, weight: usize, apply: Py<PyAny>) -> Command {
-        let patch = apply.clone_ref(py);
-        Command::of_patch(
-            Inner::PatchMetadata(Arc::new(PythonPatch { weight, apply })),
-            patch,
-        )
+    fn patch_metadata(py: Python<'_>, patch: &Bound<'_, PyAny>) -> PyResult<Command> {
+        let value = raw(patch)?;
+        match Patch::parse(value.as_raw()) {
+            Ok(patch) => Ok(Command::new(Inner::PatchMetadata(patch))),
+            Err(refusal) => Err(Fault::new_err(refused(py, &refusal)?.unbind())),
+        }
     }
 
     #[staticmethod]

@@ -5,7 +5,6 @@
 use pyo3::prelude::*;
 
 mod change_commands;
-mod change_patch;
 mod change_plan;
 mod change_told;
 mod change_value;

@@ -266,11 +266,12 @@ def test_kinds_and_weights_are_told(engine: Planner) -> None:
     assert engine.unregister().weight == 0
 
 
-def test_a_command_that_meets_a_bug_fails_alone(engine: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_meets_a_bug_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def bug(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(f"kaa_epr.register.decide.{_PATCHED[engine.name]}.patched", bug)
+    engine = planner("pure")
+    monkeypatch.setattr("kaa_epr.register.decide.pure.apply.patched", bug)
     put = engine.put_keys(items({"a": 1}))
     first, second, third = plan(engine, known(), put, patch(engine, []), engine.delete_key("a")).outcomes
     assert isinstance(first, Outcome)
@@ -279,5 +280,12 @@ def test_a_command_that_meets_a_bug_fails_alone(engine: Planner, monkeypatch: py
     assert str(second) == "Internal server error"
 
 
-_PATCHED = {"pure": "pure.apply", "rust": "rust_patches"}
-"""Where each planner looks for what a patch makes of metadata."""
+def test_a_bug_of_the_core_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Core:
+        def check(self, command: Command) -> tuple[str]:
+            return ("bug",)
+
+    engine = planner("rust")
+    monkeypatch.setattr(engine, "_core", Core())
+    with pytest.raises(InternalError):
+        engine.check(engine.unregister())

@@ -26,8 +26,8 @@ from kaa_epr.refusals import (
 )
 from kaa_epr.register.decide.api import Author, Command, Outcome, PlanLimits, Planned, Status, Work
 from kaa_epr.register.decide.rules import Rules
-from kaa_epr.register.decide.rust_patches import Patches
 from kaa_epr.register.decide.view import View
+from kaa_epr.register.intake.api import Value
 
 _log = get_logger(__name__)
 
@@ -55,8 +55,6 @@ class RustPlanner:
     def __init__(self, rules: Rules) -> None:
         core = _core.Planner(rules, secrets.randbits(64))
         self._core = core
-        self._patches = Patches(rules)
-        self.patch_metadata = self._patches.command
         self.register = core.register
         self.unregister = core.unregister
         self.set_app_version = core.set_app_version
@@ -65,10 +63,16 @@ class RustPlanner:
         self.delete_key = core.delete_key
         self.import_endpoint = core.import_endpoint
 
+    def patch_metadata(self, patch: Value) -> Command:
+        """RFC 6902 over the metadata."""
+        try:
+            return self._core.patch_metadata(patch)
+        except _core.Fault as fault:
+            raise _refusal("", *fault.args) from None
+
     def check(self, command: Command) -> None:
         """What is wrong with a command by itself."""
         assert isinstance(command, _core.Command)
-        self._patches.check(command)
         refused = self._core.check(command)
         if refused is not None:
             raise _refusal("", *refused)

@@ -6,6 +6,7 @@ use super::command::{Command, Values};
 use super::diff::Diff;
 use super::event::{Event, Head, Outgoing};
 use super::metadata::{Item, Metadata};
+use super::patch::PatchLimits;
 use super::refusal::Refusal;
 use super::rules::{Matches, Rules, judge_id, judge_names};
 use super::state::{Names, State};
@@ -25,10 +26,12 @@ pub(super) struct Step<'s, 'c> {
     applier: &'s Applier<'c>,
     correlation_id: &'s str,
     pub(super) events: Vec<Outgoing>,
+    /// Units of work beyond what every command of its kind takes.
+    spent: &'s mut u64,
 }
 
 impl<'c> Applier<'c> {
-    /// Carries `command` out on `state`; None: nothing changed.
+    /// Carries `command` out on `state`; None: nothing changed. `spent` grows by the work of a patch.
     ///
     /// # Errors
     /// All of it is refused.
@@ -37,11 +40,13 @@ impl<'c> Applier<'c> {
         state: &State<'a>,
         command: &'a Command,
         correlation_id: &str,
+        spent: &mut u64,
     ) -> Result<(Option<State<'a>>, Vec<Outgoing>), Refusal> {
         let mut step = Step {
             applier: self,
             correlation_id,
             events: Vec::new(),
+            spent,
         };
         let state = step.take(state, command)?;
         Ok((state, step.events))
@@ -75,8 +80,13 @@ impl Step<'_, '_> {
                 self.with_metadata(state, &wanted, false)
             }
             Command::PatchMetadata(patch) => {
-                let items = patch.apply(&state.metadata)?;
-                let wanted = items.into_iter().map(|(key, value)| Item::owned(key, value));
+                let limits = PatchLimits::of(self.applier.rules, self.applier.seed);
+                let patched = patch.apply(&state.metadata, &limits);
+                *self.spent += patched.work;
+                let wanted = patched
+                    .made?
+                    .into_iter()
+                    .map(|(key, value)| Item::owned(key, value));
                 self.with_metadata(state, &Metadata::new(wanted.collect()), false)
             }
             Command::DeleteKey(key) => {

@@ -2,11 +2,9 @@
 
 use super::RawValue;
 use super::metadata::{Item, Metadata};
-use super::refusal::Refusal;
+use super::patch::Patch;
 use super::state::Names;
 use super::unique::keep_last_at_first;
-use std::fmt;
-use std::sync::Arc;
 
 /// Metadata keys and their values; each key once.
 #[derive(Clone, Debug, Default)]
@@ -42,18 +40,6 @@ impl Values {
         let items = self.0.iter();
         items.map(|(key, value)| key.len() + value.bytes().len()).sum()
     }
-}
-
-/// A patch of metadata as a whole, whoever carries it out.
-pub trait Patch: fmt::Debug + Send + Sync {
-    /// Bytes that it brings.
-    fn weight(&self) -> usize;
-
-    /// The metadata that it makes, keys in order. Values that it leaves alone keep their bytes.
-    ///
-    /// # Errors
-    /// It does not fit, or what it makes is no metadata.
-    fn apply(&self, metadata: &Metadata<'_>) -> Result<Vec<(String, RawValue)>, Refusal>;
 }
 
 /// What an endpoint shall belong to.
@@ -101,7 +87,7 @@ pub enum Command {
     /// All metadata at once.
     ReplaceMetadata(Values),
     /// RFC 6902 over the metadata as one object.
-    PatchMetadata(Arc<dyn Patch>),
+    PatchMetadata(Patch),
     /// Set some keys, all or none of them.
     PutKeys(Values),
     /// Remove one key.

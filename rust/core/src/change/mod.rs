@@ -5,6 +5,7 @@
 //! value.rs       a value on its way into the store
 //! command.rs     what can be asked              rules.rs preconditions.rs  what is refused (refusal.rs)
 //! stored.rs      a raw document, taken apart    state.rs metadata.rs       what it is between two commands
+//! patch/         JSON Patch
 //! apply.rs       what a command makes of it     diff.rs event.rs           and what tells of that
 //! statement.rs   the conditional write          plan.rs work.rs            all of it, for one endpoint
 //! shown.rs       a document as REST shows it
@@ -17,6 +18,7 @@ mod event;
 mod fault;
 mod metadata;
 pub mod parse;
+mod patch;
 mod plan;
 mod preconditions;
 mod refusal;
@@ -29,10 +31,11 @@ mod unique;
 mod value;
 mod work;
 
-pub use command::{Command, NewNames, Patch, Values};
+pub use command::{Command, NewNames, Values};
 pub use event::Outgoing;
 pub use fault::{Fault, Reason};
 pub use metadata::{Item, Metadata};
+pub use patch::{Patch, PatchLimits, Patched};
 pub use plan::{Planner, check};
 pub use refusal::Refusal;
 pub use rules::{Matches, Rules};

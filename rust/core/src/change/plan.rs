@@ -120,11 +120,13 @@ impl<'a> Draft<'a> {
         if command.is_about_all() {
             self.work += self.state.metadata_bytes as u64;
         }
+        let mut spent = 0;
         let done = catch_unwind(AssertUnwindSafe(|| {
-            let (state, events) = self.carried_out(request, applier)?;
+            let (state, events) = self.carried_out(request, applier, &mut spent)?;
             let text = shown(request, state.as_ref().unwrap_or(&self.state));
             Ok((state, events, text))
         }));
+        self.work += spent;
         let outcome = done.unwrap_or(Err(Refusal::Bug)).map(|(state, events, text)| {
             if let Some(state) = state {
                 self.state = state;
@@ -155,12 +157,13 @@ impl<'a> Draft<'a> {
         &self,
         request: &Request<'a>,
         applier: &Applier<'_>,
+        spent: &mut u64,
     ) -> Result<(Option<State<'a>>, Vec<Outgoing>), Refusal> {
         let (state, command) = (&self.state, request.command);
         if !command.is_unconditional() {
             self.judge_conditions(request)?;
         }
-        let (after, events) = applier.apply(state, command, request.correlation_id)?;
+        let (after, events) = applier.apply(state, command, request.correlation_id, spent)?;
         if !events.is_empty() && request.only_at.is_some_and(|version| version != self.begun_at) {
             return Err(Refusal::Superseded);
         }
@@ -211,6 +214,9 @@ fn shown(request: &Request<'_>, state: &State<'_>) -> Option<String> {
 /// # Errors
 /// [`Refusal::Invalid`] or [`Refusal::TooLarge`].
 pub fn check(command: &Command, rules: &Rules, matches: &Matches<'_>) -> Result<(), Refusal> {
+    if let Command::PatchMetadata(patch) = command {
+        return patch.check(rules);
+    }
     let Some(values) = command.values() else {
         return Ok(());
     };

@@ -8,6 +8,8 @@
 mod applied;
 #[path = "../../../fuzz/src/filters.rs"]
 mod filters;
+#[path = "../../../fuzz/src/patches.rs"]
+mod patches;
 #[path = "../../../fuzz/src/reads.rs"]
 mod reads;
 #[path = "../../../fuzz/src/reference.rs"]
@@ -16,12 +18,14 @@ mod reference;
 mod targets;
 
 mod made;
+mod operations;
 mod queries;
 
 use kaa_epr_core::avro::{put_long, put_string};
 use kaa_epr_core::epmmp::get_request::NewGetRequest;
 use kaa_epr_core::epmmp::{GetResponse, Payload, Revision, Shape};
 use made::stored;
+use operations::patched;
 use queries::query;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -209,6 +213,13 @@ fn filters() {
     let pair = |random: &mut Random| [query(random, 2), stored(random), stored(random)].concat();
     let corpus: Vec<_> = (0..300).map(|_| pair(&mut random)).collect();
     drive(filters::filter, &corpus);
+}
+
+#[test]
+fn patches_of_metadata() {
+    let mut random = Random(number("CODEC_SEED").unwrap_or(1));
+    let corpus: Vec<_> = (0..300).map(|_| patched(&mut random)).collect();
+    drive(patches::patch, &corpus);
 }
 
 #[test]

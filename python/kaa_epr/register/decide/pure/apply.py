@@ -23,7 +23,7 @@ from kaa_epr.register.decide.pure.commands import (
 )
 from kaa_epr.register.decide.pure.diff import MetadataDiff, diff, merged
 from kaa_epr.register.decide.pure.judge import Judge
-from kaa_epr.register.decide.pure.patching import patched
+from kaa_epr.register.decide.pure.patch import Meter, patched
 from kaa_epr.register.decide.pure.raw import RawValue
 from kaa_epr.register.decide.pure.state import Names, State
 
@@ -79,6 +79,8 @@ class Applier:
     judge: Judge
     now: int
     """Unix milliseconds."""
+    meter: Meter
+    """Of the work of the patch that is carried out."""
 
     def apply(self, state: State, command: AnyCommand) -> Iterator[Change]:
         """The changes, one on top of the other; where a ``Refusal`` is raised, those before it do not count.
@@ -97,7 +99,7 @@ class Applier:
             case SetAppVersion():
                 yield self._set_app_version(state, command)
             case _:
-                yield self._with_metadata(state, _wanted(state.metadata, command))
+                yield self._with_metadata(state, self._wanted(state.metadata, command))
 
     def _register(self, state: State, command: Register) -> Change:
         if state.known:
@@ -198,21 +200,20 @@ class Applier:
         base = _base(state) if difference.exact and not repairs else None
         return Change(changed, MetadataUpdated(state.names.app_version or "", difference, base))
 
+    def _wanted(
+        self, metadata: Mapping[str, RawValue], command: PatchMetadata | PutKeys | DeleteKey
+    ) -> Mapping[str, RawValue]:
+        """The metadata that the command asks for."""
+        match command:
+            case PatchMetadata():
+                return patched(metadata, command.operations, self.judge.rules, self.meter)
+            case PutKeys(values):
+                return {**metadata, **values}
+            case DeleteKey(gone):
+                if gone not in metadata:
+                    raise KeyUnknown(gone)
+                return {key: value for key, value in metadata.items() if key != gone}
+
 
 def _base(state: State) -> int | None:
     return state.version if state.readable else None
-
-
-def _wanted(
-    metadata: Mapping[str, RawValue], command: PatchMetadata | PutKeys | DeleteKey
-) -> Mapping[str, RawValue]:
-    """The metadata that the command asks for."""
-    match command:
-        case PatchMetadata():
-            return patched(metadata, command.operations)
-        case PutKeys(values):
-            return {**metadata, **values}
-        case DeleteKey(gone):
-            if gone not in metadata:
-                raise KeyUnknown(gone)
-            return {key: value for key, value in metadata.items() if key != gone}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kaa_epr.register.decide.api import Items
-from kaa_epr.register.decide.json_patch import Operation
 from kaa_epr.register.decide.pure import raw
+from kaa_epr.register.decide.pure.patch import Operation
 from kaa_epr.register.decide.pure.raw import RawValue
 from kaa_epr.register.decide.pure.state import Names
 from kaa_epr.register.intake.api import Value

@@ -58,8 +58,10 @@ class Judge:
     def value(self, field: str, value: RawValue) -> None:
         """A value by itself. Refusals name ``field``."""
         self._depth(field, value)
+        size, most = len(value.data), self.rules.max_metadata_bytes
+        if size > most:
+            raise TooLarge(field, f"takes {size} bytes, at most {most} are stored")
         try:
-            self.metadata({"value": value}, ())
             _references(field, value.element)
         except Invalid as error:
             raise Invalid(field, error.reason) from None

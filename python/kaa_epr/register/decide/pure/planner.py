@@ -25,12 +25,12 @@ from kaa_epr.register.decide.api import (
     Status,
     Work,
 )
-from kaa_epr.register.decide.json_patch import parse
 from kaa_epr.register.decide.preconditions import check
 from kaa_epr.register.decide.pure import commands, raw, statement
 from kaa_epr.register.decide.pure.apply import Applier
 from kaa_epr.register.decide.pure.commands import AnyCommand
 from kaa_epr.register.decide.pure.judge import Judge
+from kaa_epr.register.decide.pure.patch import Meter, parse
 from kaa_epr.register.decide.pure.state import Names, State, read_state
 from kaa_epr.register.decide.pure.stored import Stored, read
 from kaa_epr.register.decide.pure.telling import outgoing
@@ -85,7 +85,7 @@ class PurePlanner:
     def patch_metadata(self, patch: Value) -> Command:
         """RFC 6902 over the metadata."""
         value = commands.raw_of(patch)
-        return commands.PatchMetadata(parse(raw.python(value)), len(value.data))
+        return commands.PatchMetadata(parse(value), len(value.data))
 
     def put_keys(self, values: Items) -> Command:
         """Set some keys."""
@@ -112,7 +112,8 @@ class PurePlanner:
             self._judge.metadata(command.metadata, command.metadata)
         elif isinstance(command, commands.PatchMetadata):
             for index, operation in enumerate(command.operations):
-                self._judge.value(f"patch[{index}].value", raw.encoded(operation.value))
+                if operation.value is not None:
+                    self._judge.value(f"patch[{index}].value", operation.value)
 
     # --- plans ----------------------------------------------------------------------------------------------
     def plan(
@@ -145,7 +146,7 @@ class PurePlanner:
             return Planned(Status.PENDING, [], document=work.document, work=stored.size)
         state = read_state(work.endpoint_id, stored)
         draft = _Draft(state, OnlyAt(state.version), work=stored.size)
-        applier = Applier(self._judge, author.wall_ms)
+        applier = Applier(self._judge, author.wall_ms, Meter())
         for request in work.requests:
             if draft.is_full(limits):
                 break
@@ -188,6 +189,7 @@ class _Draft:
         self.work += _REQUEST_WORK + command.weight
         if isinstance(command, _WHOLE):
             self.work += self.state.metadata_bytes
+        applier.meter.reset()
         try:
             state, events = self._carried_out(request, command, applier, author, limits)
             created = any(event.kind is EventKind.REGISTERED for event in events)
@@ -199,6 +201,8 @@ class _Draft:
             _log.exception("a change met a bug", endpoint_id=self.state.id, command=command.kind)
             self.outcomes.append(InternalError())
             return
+        finally:
+            self.work += applier.meter.spent
         self.state = state
         self.events.extend(events)
         size = sum(len(event.payload) for event in events)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
-
-import bson
+from typing import Final
 
 from kaa_epr.engine.pure.bson_check import DocumentError, Element, Type
 from kaa_epr.engine.pure.json_text import value_text
-from kaa_epr.register.decide.values import DECODING
 
 _NAME_ERRORS: Final = "surrogateescape"
 """Names that are not UTF-8 go back as they came."""
@@ -38,16 +35,6 @@ class RawValue:
 def of_bson(wrapped: bytes) -> RawValue:
     """The value in a document ``{"": value}``."""
     return RawValue(wrapped[4], wrapped[6:-1])
-
-
-def python(value: RawValue) -> Any:
-    """As Python objects."""
-    return bson.decode(value.bson, DECODING)[""]
-
-
-def encoded(value: Any) -> RawValue:
-    """From Python objects."""
-    return of_bson(bson.encode({"": value}))
 
 
 def text(value: RawValue) -> str | None:
