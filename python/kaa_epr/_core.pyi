@@ -16,6 +16,7 @@ __all__ = [
     "Filter",
     "FilterError",
     "FilterSet",
+    "FlatRecord",
     "Planner",
     "Reader",
     "Value",
@@ -162,6 +163,20 @@ class View:
     def key_text(self, key: str) -> bytes | None: ...
     def app_version_text(self) -> bytes | None: ...
     def endpoint_text(self, *, with_metadata: bool) -> bytes: ...
+
+@final
+class FlatRecord:
+    """Avro records of plain fields. Immutable.
+
+    ``fields``: names, and kinds ``bytes``, ``int``, ``long``, ``string``, ``null|string``; else ValueError.
+    """
+
+    def __new__(cls, fields: Sequence[tuple[str, str]]) -> Self: ...
+    def decode(self, data: bytes) -> dict[str, Any] | None:
+        """The fields by name; None when ``data`` is no such record, whole and nothing else."""
+
+    def encode(self, record: dict[str, Any]) -> bytes:
+        """KeyError for a missing field; TypeError, OverflowError, ValueError for one that does not fit."""
 
 @final
 class Planner:

@@ -17,7 +17,8 @@ from kaa_epr.engine.api import Kind
 from kaa_epr.nats.fast import is_fast
 from kaa_epr.nats.outlet import SessionOutlet
 from kaa_epr.nats.tolerant import TolerantClient
-from kaa_epr.register.epmmp.service import EpmmpService, Operation
+from kaa_epr.register.epmmp.codec import Operation
+from kaa_epr.register.epmmp.service import EpmmpService
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.reply import may_answer_to
 from tests.property.messages import Get, app_versions, block, keys_get
@@ -71,12 +72,12 @@ async def by_register(reply: bytes) -> Counter[str]:
     """What becomes of a write as nats-py hands it over: why nothing is done, or ``taken``."""
     seen: Counter[str] = Counter()
 
-    async def handle(_request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def begin(_request: Mapping[str, Any]) -> asyncio.Future[Any]:
         seen["carried out"] += 1
-        return {}
+        return asyncio.get_running_loop().create_future()
 
     schema = "epmmp/0019-endpoint-metadata-key-update-"
-    operation = Operation("ep-metadata-key-update-request", f"{schema}request", f"{schema}response", handle)
+    operation = Operation("ep-metadata-key-update-request", f"{schema}request", f"{schema}response", begin)
     service = EpmmpService(
         "epr",
         "epr",
@@ -87,10 +88,10 @@ async def by_register(reply: bytes) -> Counter[str]:
         on_dropped=lambda why: seen.update([why]),
     )
     await service._on_request(service._codecs[0], as_handed_over(TolerantClient(), reply))
-    for task in service._tasks:
+    for work in set(service._under_way):
         seen["taken"] += 1
-        task.cancel()
-    await asyncio.gather(*service._tasks, return_exceptions=True)
+        work.cancel()
+    await asyncio.gather(*service._under_way, return_exceptions=True)
     return seen
 
 

@@ -18,7 +18,10 @@ MAY_BEGIN: Final[dict[str, tuple[int, str]]] = {
     "nats/flushing.py": (1, "a wait inside one round trip"),
     "nats/options.py": (2, "a wait for one of two, whose errors are raised"),
     "register/commit/pipeline.py": (1, "one batch, with a boundary that answers whatever happens"),
-    "register/epmmp/service.py": (1, "one request, with a boundary that answers whatever happens"),
+    "register/epmmp/service.py": (
+        2,
+        "one request, answered whatever happens, and its answer's wait",
+    ),
     "run.py": (1, "a reload, with a boundary of its own"),
     "workers/parent.py": (1, "the lives of the workers, which end the parent when they end"),
 }

@@ -46,6 +46,11 @@ class SessionOutlet:
         self._client, self._inbox = client, inbox
         self._attached.set()
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether there is a session."""
+        return self._attached.is_set()
+
     async def attached(self, seconds: float) -> None:
         """Until there is a session, at most ``seconds``."""
         if not self._attached.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -72,8 +73,12 @@ class Endpoints:
     # --- changes --------------------------------------------------------------------------------------------
     async def change(self, endpoint_id: str, request: Request) -> Outcome:
         """Carries a command out. Raises a ``Refusal``; what no document allows is not queued at all."""
+        return await asyncio.shield(self.begin(endpoint_id, request))
+
+    def begin(self, endpoint_id: str, request: Request) -> asyncio.Future[Outcome]:
+        """As ``change``, without waiting for what comes of it."""
         self.planner.check(request.command)
-        return await self._pipeline.submit(endpoint_id, request)
+        return self._pipeline.enqueue(endpoint_id, request)
 
     async def change_all(self, requests: Mapping[str, Request]) -> dict[str, Outcome | Refusal]:
         """Carries out one command for each endpoint, in as few batches as they need."""

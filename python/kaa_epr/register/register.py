@@ -129,7 +129,9 @@ class Register:
             settings.service.instance_name,
             settings.queue_group,
             self.outlet,
-            operations_of(EpmmpHandlers(self.endpoints, self._reading)),
+            operations_of(
+                EpmmpHandlers(self.endpoints, self._reading), is_native=self.endpoints.planner.name == "rust"
+            ),
             self.budget,
             on_full=partial(stats.refuse, "epmmp_requests"),
             on_dropped=stats.drop,

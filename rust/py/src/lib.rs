@@ -12,6 +12,7 @@ mod change_view;
 mod config;
 mod engine;
 mod filter;
+mod flat_record;
 mod reader;
 
 /// The extension module.
@@ -33,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<change_commands::Command>()?;
     module.add_class::<change_plan::Planner>()?;
     module.add_class::<change_view::View>()?;
+    module.add_class::<flat_record::FlatRecord>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<engine::Engine>()?;
     module.add("FilterError", module.py().get_type::<filter::FilterError>())?;

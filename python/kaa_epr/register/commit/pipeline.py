@@ -16,6 +16,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from kaa_epr.log import get_logger
@@ -23,7 +24,7 @@ from kaa_epr.mongo.conditional import Claim
 from kaa_epr.refusals import InternalError, Stored, Unavailable
 from kaa_epr.register.commit.batch import Batch
 from kaa_epr.register.commit.collaborators import Collaborators
-from kaa_epr.register.commit.item import Item, look_at, outcome_of
+from kaa_epr.register.commit.item import Item, outcome_of
 from kaa_epr.register.decide.api import Outcome, Request
 from kaa_epr.register.outbox.clearing import Clearing
 from kaa_epr.supervised import Supervisor
@@ -75,14 +76,14 @@ class Pipeline:
     def enqueue(self, endpoint_id: str, request: Request) -> asyncio.Future[Outcome]:
         """As ``submit``, without waiting: all commands enqueued in one go make one batch."""
         loop = asyncio.get_running_loop()
-        item = Item(endpoint_id, request, loop.time() + self._limits.patience, loop.create_future())
-        # Whoever asked may be gone when the refusal comes.
-        item.future.add_done_callback(look_at)
+        now = loop.time()
+        item = Item(endpoint_id, request, now + self._limits.patience, loop.create_future())
         refusal = self._refusal()
         if refusal is not None:
+            item.future.add_done_callback(outcome_of)
             item.resolve(refusal)
         else:
-            self._accept(item)
+            self._accept(item, now)
         return item.future
 
     def _refusal(self) -> Unavailable | None:
@@ -95,10 +96,9 @@ class Pipeline:
         limit = self._with.event_limit()
         return limit if isinstance(limit, Unavailable) and not self._held else None
 
-    def _accept(self, item: Item) -> None:
+    def _accept(self, item: Item, now: float) -> None:
         self._with.stats.pending += 1
-        begun = asyncio.get_running_loop().time()
-        item.future.add_done_callback(lambda future: self._one_less(item, begun, future))
+        item.future.add_done_callback(partial(self._one_less, item.request.command.kind, now))
         self._enter([item])
         if item.endpoint_id in self._clearing:
             self._clearing.hasten()
@@ -106,10 +106,10 @@ class Pipeline:
             # Not at once: what else this turn of the loop brings goes along.
             asyncio.get_running_loop().call_soon(self._start_batches)
 
-    def _one_less(self, item: Item, begun: float, future: asyncio.Future[Outcome]) -> None:
+    def _one_less(self, kind: str, begun: float, future: asyncio.Future[Outcome]) -> None:
         stats = self._with.stats
         stats.pending -= 1
-        stats.ended(item.request.command.kind, outcome_of(future), asyncio.get_running_loop().time() - begun)
+        stats.ended(kind, outcome_of(future), asyncio.get_running_loop().time() - begun)
 
     def _enter(self, items: Iterable[Item], *, in_front: bool = False) -> None:
         for item in reversed(list(items)) if in_front else items:

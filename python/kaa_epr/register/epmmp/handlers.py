@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from kaa_epr.log import correlation
 from kaa_epr.refusals import EndpointUnknown, Invalid, Refusal, Stored, Unavailable
 from kaa_epr.register.decide.api import Outcome, Request
 from kaa_epr.register.endpoints import Endpoints
@@ -17,29 +19,50 @@ MAX_COMMANDS: Final = 1000
 
 
 class EpmmpHandlers:
-    """One method a request type; each raises a ``Refusal`` for what is not done."""
+    """One method a request type: what it begins ends well, or with the ``Refusal`` of what is not done."""
 
     def __init__(self, endpoints: Endpoints, reading: Reading) -> None:
         self._endpoints = endpoints
         self._planner = endpoints.planner
         self._reading = reading
 
-    async def patch(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def patch(self, request: Mapping[str, Any]) -> Awaitable[object]:
         """Metadata patch."""
-        patch = await self._reading.value(request["patch"], "patch", envelope=2)
+        text = request["patch"]
+        if not self._reading.is_short(text):
+            return self._long(request, text, "patch", self._patch, envelope=2)
+        return self._patch(request, self._reading.short(text, "patch", envelope=2))
+
+    def _patch(self, request: Mapping[str, Any], patch: Value) -> asyncio.Future[Outcome]:
         command = self._planner.patch_metadata(patch)
         wanted = Request(command, request["correlationId"], if_match=request["ifMatch"])
-        await self._endpoints.change(request["endpointId"], wanted)
-        return {}
+        return self._endpoints.begin(request["endpointId"], wanted)
 
-    async def key_update(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def key_update(self, request: Mapping[str, Any]) -> Awaitable[object]:
         """One key."""
-        value = await self._reading.value(request["metadataValue"], "metadataValue")
-        command = self._planner.put_keys([(request["metadataKey"], value)])
-        await self._endpoints.change(request["endpointId"], Request(command, request["correlationId"]))
-        return {}
+        text = request["metadataValue"]
+        if not self._reading.is_short(text):
+            return self._long(request, text, "metadataValue", self._put_key)
+        return self._put_key(request, self._reading.short(text, "metadataValue"))
 
-    async def key_batch_update(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _put_key(self, request: Mapping[str, Any], value: Value) -> asyncio.Future[Outcome]:
+        command = self._planner.put_keys([(request["metadataKey"], value)])
+        return self._endpoints.begin(request["endpointId"], Request(command, request["correlationId"]))
+
+    async def _long(
+        self,
+        request: Mapping[str, Any],
+        text: bytes,
+        field: str,
+        then: Callable[[Mapping[str, Any], Value], asyncio.Future[Outcome]],
+        *,
+        envelope: int = 0,
+    ) -> None:
+        """A text that is read aside, and what follows."""
+        with correlation(request["correlationId"]):
+            await then(request, await self._reading.value(text, field, envelope=envelope))
+
+    async def key_batch_update(self, request: Mapping[str, Any]) -> None:
         """Keys of many endpoints: nothing is done unless all is well-formed and all endpoints are known.
 
         Then each endpoint is changed atomically. If one is refused after all, the answer is its refusal and
@@ -48,11 +71,11 @@ class EpmmpHandlers:
         commands = request["commands"]
         if len(commands) > MAX_COMMANDS:
             raise Invalid("commands", f"more than {MAX_COMMANDS}")
-        requests = await self._puts(commands, request["correlationId"])
-        if requests:
-            await self._require(requests)
-            _raise_first(list((await self._endpoints.change_all(requests)).values()))
-        return {}
+        with correlation(request["correlationId"]):
+            requests = await self._puts(commands, request["correlationId"])
+            if requests:
+                await self._require(requests)
+                _raise_first(list((await self._endpoints.change_all(requests)).values()))
 
     async def _puts(self, commands: Sequence[Mapping[str, Any]], correlation_id: str) -> dict[str, Request]:
         """One command for each endpoint; of a key that is there twice the last value counts."""

@@ -26,6 +26,14 @@ class Reading:
     batch_limits: JsonLimits
     """Of batch registrations."""
 
+    def is_short(self, text: bytes) -> bool:
+        """Whether it may be read by ``short``."""
+        return len(text) <= LONG_TEXT
+
+    def short(self, text: bytes, field: str, *, envelope: int = 0) -> Value:
+        """As ``value``, of a text that does not hold up others."""
+        return self.intake.parse_json(text, field, self.limits, envelope=envelope)
+
     async def value(
         self,
         text: bytes,
@@ -38,7 +46,7 @@ class Reading:
         """See ``Intake.parse_json``. A long text does not hold up others."""
         limits = self.batch_limits if is_batch else self.limits
         read = partial(self.intake.parse_json, text, field, limits, prefix=prefix, envelope=envelope)
-        return read() if len(text) <= LONG_TEXT else await asyncio.to_thread(read)
+        return read() if self.is_short(text) else await asyncio.to_thread(read)
 
 
 def reading_of(settings: RegisterSettings, engine: EngineName) -> Reading:
