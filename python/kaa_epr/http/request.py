@@ -80,7 +80,7 @@ class Answer:
             return
         try:
             async for piece in self.pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await _send_bit_by_bit(send, piece)
         finally:
             if isinstance(self.pieces, AsyncGenerator):
                 await self.pieces.aclose()
@@ -91,9 +91,14 @@ class Answer:
         length = (b"content-length", b"%d" % len(self.body))
         start = {"type": "http.response.start", "status": self.status.value}
         await send({**start, "headers": [*self.headers, length]})
-        work = Slice()
-        for begin in range(0, len(self.body), PIECE_BYTES):
-            await work.give_way()
-            piece = self.body[begin : begin + PIECE_BYTES]
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await _send_bit_by_bit(send, self.body)
         await send({"type": "http.response.body"})
+
+
+async def _send_bit_by_bit(send: Send, data: bytes) -> None:
+    """So that others have the loop in between, however fast the client takes it."""
+    work = Slice()
+    for begin in range(0, len(data), PIECE_BYTES):
+        await work.give_way()
+        piece = data[begin : begin + PIECE_BYTES] if len(data) > PIECE_BYTES else data
+        await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -39,7 +39,11 @@ class AvroError(KaaEprError):
         """The same error seen from the record that holds ``name``."""
         inner = self.field
         joined = f"{name}{inner}" if inner.startswith("[") else f"{name}.{inner}" if inner else name
-        return AvroError(self.cause, self.offset, joined)
+        return type(self)(self.cause, self.offset, joined)
+
+
+class TooManyItems(AvroError):
+    """An array of more items than its reader takes; nothing behind them was looked at."""
 
 
 class Cursor:
@@ -61,10 +65,11 @@ class Datum:
 
     __slots__ = ("_read", "name")
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    def __init__(self, schema: dict[str, Any], max_items: int = _INT32.stop) -> None:
+        """``max_items``: of each array; one with more raises ``TooManyItems`` before they are read."""
         namespace = schema.get("namespace")
         self.name: str = f"{namespace}.{schema['name']}" if namespace else schema["name"]
-        self._read = _reader(schema)
+        self._read = _reader(schema, max_items)
 
     def decode(self, data: bytes) -> dict[str, Any]:
         """The whole of ``data`` as one record; raises ``AvroError``."""
@@ -153,22 +158,23 @@ _PRIMITIVES: Final[dict[str, Read]] = {
 }
 
 
-def _reader(schema: Any) -> Read:
+def _reader(schema: Any, max_items: int) -> Read:
     """The reader of a schema; ValueError for a type that no Kaa message uses (float, enum, fixed, names)."""
     if isinstance(schema, str) and schema in _PRIMITIVES:
         return _PRIMITIVES[schema]
     if isinstance(schema, list):
-        return _union([_reader(branch) for branch in schema])
+        return _union([_reader(branch, max_items) for branch in schema])
     if isinstance(schema, dict):
         match schema["type"]:
             case "record":
-                return _record([(field["name"], _reader(field["type"])) for field in schema["fields"]])
+                fields = schema["fields"]
+                return _record([(field["name"], _reader(field["type"], max_items)) for field in fields])
             case "array":
-                return _array(_reader(schema["items"]))
+                return _array(_reader(schema["items"], max_items), max_items)
             case "map":
-                return _map(_reader(schema["values"]))
+                return _map(_reader(schema["values"], max_items))
             case inner:
-                return _reader(inner)
+                return _reader(inner, max_items)
     raise ValueError(f"Avro type not supported: {schema!r}")
 
 
@@ -211,11 +217,13 @@ def _block_count(cursor: Cursor) -> int:
     return count
 
 
-def _array(read_item: Read) -> Read:
+def _array(read_item: Read, max_items: int) -> Read:
     def read(cursor: Cursor) -> list[Any]:
         items: list[Any] = []
         try:
             while count := _block_count(cursor):
+                if len(items) + count > max_items:
+                    raise TooManyItems(f"more than {max_items} items", cursor.pos)
                 for _ in range(count):
                     items.append(read_item(cursor))  # noqa: PERF401 - the error needs the index
         except AvroError as error:

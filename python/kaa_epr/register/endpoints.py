@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from kaa_epr.mongo.errors import StoreError
@@ -14,6 +15,7 @@ from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.decide.api import Command, Items, Outcome, Planner, Request
 from kaa_epr.register.decide.view import View
 from kaa_epr.register.intake.applications import Applications
+from kaa_epr.register.shown import beside
 
 
 class Registration(NamedTuple):
@@ -58,8 +60,10 @@ class Endpoints:
     async def read(self, endpoint_id: str) -> Found:
         """The endpoint. Raises ``EndpointUnknown``, ``Unusable`` or ``Unavailable``."""
         document = (await self.read_many([endpoint_id])).get(endpoint_id)
-        view = None if document is None else self.planner.view(document)
-        if document is None or view is None or not view.known:
+        if document is None:
+            raise EndpointUnknown(endpoint_id)
+        view = await beside(document, partial(self.planner.view, document))
+        if not view.known:
             raise EndpointUnknown(endpoint_id)
         return Found(document, view)
 

@@ -7,7 +7,6 @@ costs nobody else anything: what can be shown of it is, with ``problem``.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from kaa_epr.mongo.register_api import EndpointQuery, Piece, RegisterStore
 from kaa_epr.refusals import Stored, Unavailable, store_unavailable
 from kaa_epr.register.decide.api import Planner
 from kaa_epr.register.pieces import Told
-from kaa_epr.register.shown import shown_text
+from kaa_epr.register.shown import beside, shown_text
 from kaa_epr.register.stats import Stats
 from kaa_epr.slices import Slice
 
@@ -35,8 +34,6 @@ PIECE_BYTES: Final = 1024 * 1024
 """Of documents that one query is to return, by the size of those before."""
 FIRST_PIECE: Final = 16
 """Documents of the first query, while nobody knows how large they are."""
-LARGE: Final = 64 * 1024
-"""Bytes of a document that is printed in a thread, so that it does not hold the loop."""
 MAX_COUNTED: Final = 1_000_000
 """Endpoints counted at most."""
 COUNT_SECONDS: Final = 1.0
@@ -171,10 +168,14 @@ class Pages:
                     break
                 count += 1
                 text += b"," if reading.shown > 1 else b""
-                text += await self._shown(document, reading.part.with_metadata)
-                if len(text) >= _TEXT_BYTES:
+                shown = await self._shown(document, reading.part.with_metadata)
+                if len(shown) < _TEXT_BYTES:
+                    text += shown
+                if len(text) >= _TEXT_BYTES or len(shown) >= _TEXT_BYTES:
                     yield bytes(text)
                     text.clear()
+                if len(shown) >= _TEXT_BYTES:
+                    yield shown
             reading.ended = piece.whole and count < asked and not reading.truncated
             if reading.over:
                 break
@@ -190,7 +191,7 @@ class Pages:
 
     async def _shown(self, document: bytes, with_metadata: bool) -> bytes:
         show = partial(shown_text, self._planner, document, with_metadata=with_metadata)
-        text, problem = show() if len(document) < LARGE else await asyncio.to_thread(show)
+        text, problem = await beside(document, show)
         if problem is not None:
             self.tell_of_endpoint(id_of(document), problem)
         return text

@@ -1,13 +1,29 @@
-"""A stored endpoint as JSON text for people, and what is wrong with it."""
+"""A stored endpoint as JSON text for people, and what is wrong with it.
+
+What is made of a large document is made in a thread, while others have the loop: the planner in the core
+leaves the interpreter to them meanwhile.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from kaa_epr.mongo.lenient import id_of, odd_field
 from kaa_epr.refusals import Unusable
 from kaa_epr.register.decide.api import Planner
 from kaa_epr.register.decide.view import View
+
+LARGE: Final = 64 * 1024
+"""Bytes of a document that the loop does not wait for."""
+_T = TypeVar("_T")
+
+
+async def beside(document: bytes, work: Callable[[], _T]) -> _T:
+    """What ``work`` makes of the document, without holding the loop for longer than a small one takes."""
+    return work() if len(document) < LARGE else await asyncio.to_thread(work)
 
 
 def shown_text(planner: Planner, document: bytes, *, with_metadata: bool) -> tuple[bytes, str | None]:

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// Bytes of a document from which on other threads may run while it is printed.
+/// Bytes of a document from which on other threads may run while it is read or printed.
 const LARGE: usize = 64 * 1024;
 
 /// One document. Immutable.
@@ -37,6 +37,15 @@ fn unreadable(error: DocumentError) -> PyErr {
     PyValueError::new_err(error.reason())
 }
 
+/// What `work` makes of a document; while that is large, the interpreter is not held.
+fn beside<T: Send>(py: Python<'_>, document: &[u8], work: impl FnOnce() -> T + Send) -> T {
+    if document.len() < LARGE {
+        work()
+    } else {
+        py.detach(work)
+    }
+}
+
 fn bytes(py: Python<'_>, text: Option<String>) -> Option<Bound<'_, PyBytes>> {
     text.map(|text| PyBytes::new(py, text.as_bytes()))
 }
@@ -45,7 +54,8 @@ fn bytes(py: Python<'_>, text: Option<String>) -> Option<Bound<'_, PyBytes>> {
 impl View {
     #[new]
     fn new(document: &Bound<'_, PyBytes>) -> PyResult<Self> {
-        let core = Core::new(document.as_bytes()).map_err(unreadable)?;
+        let raw = document.as_bytes();
+        let core = beside(document.py(), raw, || Core::new(raw)).map_err(unreadable)?;
         let owned = |text: Option<&str>| text.map(str::to_owned);
         Ok(Self {
             endpoint_id: owned(core.id()),
@@ -61,9 +71,10 @@ impl View {
 
     #[getter]
     fn problem(&self, py: Python<'_>) -> Option<&'static str> {
-        let mapping = FieldMapping::default();
-        let read = from_bson(self.document.as_bytes(py), &mapping);
-        read.err().map(DocumentError::reason)
+        let (raw, mapping) = (self.document.as_bytes(py), FieldMapping::default());
+        beside(py, raw, || {
+            from_bson(raw, &mapping).err().map(DocumentError::reason)
+        })
     }
 
     #[getter]
@@ -116,16 +127,10 @@ impl View {
 }
 
 impl View {
-    /// What `print` makes of the document; while a large one is printed, the interpreter is not held.
+    /// What `print` makes of the document.
     fn printed<T: Send>(&self, py: Python<'_>, print: impl FnOnce(&Core<'_>) -> T + Send) -> PyResult<T> {
         let document = self.document.as_bytes(py);
-        let printed = move || Core::new(document).map(|core| print(&core));
-        let printed = if document.len() < LARGE {
-            printed()
-        } else {
-            py.detach(printed)
-        };
-        printed.map_err(unreadable)
+        beside(py, document, move || Core::new(document).map(|core| print(&core))).map_err(unreadable)
     }
 
     /// Read anew each time: bytes are cheaper to read than to keep taken apart.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kaa_epr import schemas
 from kaa_epr.clock import wall_ms
-from kaa_epr.messages.avro import AvroError, Cursor, Datum, read_long, read_string
+from kaa_epr.messages.avro import AvroError, Cursor, Datum, TooManyItems, read_long, read_string
 from kaa_epr.messages.outgoing import write_datum
 from kaa_epr.refusals import Invalid
 from kaa_epr.register.epmmp.flat import flat_record
@@ -33,6 +33,8 @@ class Operation:
     """Fields of the request that the answer repeats."""
     is_native: bool = False
     """Whether the core codes the messages where it can."""
+    max_items: int = 0
+    """Of each array of the request; what is behind more is not read."""
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ class Codec:
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
         self.counts = Counts()
-        self._request = Datum(schemas.load(operation.request))
+        self._request = Datum(schemas.load(operation.request), operation.max_items)
         self._flat = flat_record(operation.request) if operation.is_native else None
         self._flat_answer = flat_record(operation.response) if operation.is_native else None
 
@@ -65,6 +67,8 @@ class Codec:
         request = None if self._flat is None else self._flat.decode(payload)
         try:
             request = request or self._request.decode(payload)
+        except TooManyItems as error:
+            raise Invalid(error.field.partition("[")[0], f"more than {self.operation.max_items}") from None
         except AvroError as error:
             raise _Malformed(str(error)) from None
         for name in ("correlationId", "endpointId"):

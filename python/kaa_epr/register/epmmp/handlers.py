@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from kaa_epr.log import correlation
-from kaa_epr.refusals import EndpointUnknown, Invalid, Refusal, Stored, Unavailable
+from kaa_epr.refusals import EndpointUnknown, Refusal, Stored, Unavailable
 from kaa_epr.register.decide.api import Outcome, Request
 from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.intake.api import Value
@@ -68,11 +68,8 @@ class EpmmpHandlers:
         Then each endpoint is changed atomically. If one is refused after all, the answer is its refusal and
         the others are changed: asking again does no harm.
         """
-        commands = request["commands"]
-        if len(commands) > MAX_COMMANDS:
-            raise Invalid("commands", f"more than {MAX_COMMANDS}")
         with correlation(request["correlationId"]):
-            requests = await self._puts(commands, request["correlationId"])
+            requests = await self._puts(request["commands"], request["correlationId"])
             if requests:
                 await self._require(requests)
                 _raise_first(list((await self._endpoints.change_all(requests)).values()))

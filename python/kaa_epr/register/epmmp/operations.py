@@ -6,7 +6,7 @@ from typing import Any
 
 from kaa_epr.messages import subjects
 from kaa_epr.register.epmmp.codec import Begin, Operation
-from kaa_epr.register.epmmp.handlers import EpmmpHandlers
+from kaa_epr.register.epmmp.handlers import MAX_COMMANDS, EpmmpHandlers
 
 
 def operations_of(handlers: EpmmpHandlers, *, is_native: bool) -> tuple[Operation, ...]:
@@ -20,6 +20,7 @@ def operations_of(handlers: EpmmpHandlers, *, is_native: bool) -> tuple[Operatio
             handlers.key_batch_update,
             echoes=(),
             is_native=is_native,
+            max_items=MAX_COMMANDS,
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from kaa_epr.register.idempotency import Registered
 from kaa_epr.register.rest.call import Backend, Call, read_reply, shown_reply
 from kaa_epr.register.rest.http import Reply, empty, replay_header
 from kaa_epr.register.rest.models import AppVersionBody, RegisterBody, fields_of, validated
-from kaa_epr.register.shown import viewed_text
+from kaa_epr.register.shown import beside, viewed_text
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _TOKEN_LENGTH: Final = 20
@@ -53,7 +54,8 @@ async def register(backend: Backend, call: Call) -> Reply:
 async def get_endpoint(backend: Backend, call: Call) -> Reply:
     """``GET /endpoints/{endpointId}``."""
     document, view = await backend.endpoints.read(call.endpoint_id)
-    text, problem = viewed_text(view, document, with_metadata=call.query["include"] == "metadata")
+    show = partial(viewed_text, view, document, with_metadata=call.query["include"] == "metadata")
+    text, problem = await beside(document, show)
     if problem is not None:
         backend.pages.tell_of_endpoint(call.endpoint_id, problem)
     return read_reply(call, view, text)
@@ -67,8 +69,8 @@ async def delete_endpoint(backend: Backend, call: Call) -> Reply:
 
 async def get_app_version(backend: Backend, call: Call) -> Reply:
     """``GET …/app-version``."""
-    view = (await backend.endpoints.read(call.endpoint_id)).view
-    text = view.app_version_text()
+    document, view = await backend.endpoints.read(call.endpoint_id)
+    text = await beside(document, view.app_version_text)
     if text is None:
         raise EndpointUnknown(call.endpoint_id)
     return read_reply(call, view, text)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kaa_epr.refusals import Invalid, KeyUnknown
 from kaa_epr.register.decide.api import Show
 from kaa_epr.register.rest.call import Backend, Call, read_reply, shown_reply
 from kaa_epr.register.rest.http import Reply, empty
+from kaa_epr.register.shown import beside
 
 
 async def get_metadata(backend: Backend, call: Call) -> Reply:
     """``GET …/metadata``."""
-    view = (await backend.endpoints.read(call.endpoint_id)).view
-    return read_reply(call, view, view.metadata_text(call.query["include"] or None))
+    document, view = await backend.endpoints.read(call.endpoint_id)
+    text = await beside(document, partial(view.metadata_text, call.query["include"] or None))
+    return read_reply(call, view, text)
 
 
 async def put_metadata(backend: Backend, call: Call) -> Reply:
@@ -32,9 +36,9 @@ async def patch_metadata(backend: Backend, call: Call) -> Reply:
 async def get_key(backend: Backend, call: Call) -> Reply:
     """``GET …/metadata/{metadataKey}``."""
     key = call.metadata_key
-    view = (await backend.endpoints.read(call.endpoint_id)).view
-    text = view.key_text(key) if view.readable else None
-    if text is None and view.readable and key not in set(view.keys()):
+    document, view = await backend.endpoints.read(call.endpoint_id)
+    text = await beside(document, partial(view.key_text, key)) if view.readable else None
+    if text is None and view.readable and await beside(document, partial(view.metadata_text, [key])) == b"{}":
         raise KeyUnknown(key)
     return read_reply(call, view, text)
 
@@ -56,5 +60,5 @@ async def delete_key(backend: Backend, call: Call) -> Reply:
 
 async def list_keys(backend: Backend, call: Call) -> Reply:
     """``GET …/metadata-keys``."""
-    view = (await backend.endpoints.read(call.endpoint_id)).view
-    return read_reply(call, view, view.keys_text() if view.readable else None)
+    document, view = await backend.endpoints.read(call.endpoint_id)
+    return read_reply(call, view, await beside(document, view.keys_text) if view.readable else None)
