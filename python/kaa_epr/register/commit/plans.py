@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from kaa_epr.mongo.api import Statement
 from kaa_epr.mongo.conditional import Claim
@@ -75,12 +78,20 @@ class Drawing:
                 Work(endpoint_id, documents.get(endpoint_id), [item.request for item in its])
                 for endpoint_id, its in rest[:_MOST]
             ]
-            made = self.planner.plan(todo, self.author, self.claim, self.limits)
+            made = await self._made(todo)
             for (endpoint_id, its), planned in zip(rest, made, strict=False):
                 count = len(planned.outcomes)
                 yield Plan(endpoint_id, planned, its[:count], its[count:])
             begun += len(made)
 
+    async def _made(self, todo: Sequence[Work]) -> list[Planned]:
+        """The plans of the first of ``todo``; one of a large document is made in a thread, by itself."""
+        small = next((n for n, each in enumerate(todo) if len(each.document or b"") >= LARGE), len(todo))
+        plan = partial(self.planner.plan, todo[: small or 1], self.author, self.claim, self.limits)
+        return plan() if small else await asyncio.to_thread(plan)
 
-_MOST = 128
+
+LARGE: Final = 256 * 1024
+"""Bytes of a document that the loop does not wait for; the core leaves the interpreter to others then."""
+_MOST: Final = 128
 """Endpoints that are shown to the planner at a time; it takes as many of them as fit into a slice."""
