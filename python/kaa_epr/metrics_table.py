@@ -379,6 +379,10 @@ REGISTER_TABLE: Final[tuple[CountedRow, ...]] = (
     _register("counter", "document_writes", "Writes of endpoint documents that the majority has."),
     _register("counter", "events", "Events published by whoever wrote them."),
     _register("counter", "races", "Document writes made anew since somebody else changed the endpoint."),
+    _register("gauge", "remembered_bytes", "Documents that are kept so that they need not be read."),
+    _register(
+        "counter", "outdated", "Changes planned anew since the kept document was not enough: it was read."
+    ),
     _register("counter", "unpublished", "Document writes whose events were left to be published later."),
     _register("counter", "republished_events", "Events published later, or once more."),
     _register("counter", "claims_taken_over", "Outboxes of other replicas that were taken over."),

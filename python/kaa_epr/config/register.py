@@ -182,6 +182,12 @@ class RegisterSettings(Group):
     max_outbox: Annotated[Count, Field(le=1000)] = Field(
         64, description="Most events in the outbox of one endpoint, that is changes written together."
     )
+    remembered_bytes: Size = Field(
+        0,
+        description="Most bytes of documents that are kept for half a minute after their last change, so "
+        "that the next one need not read them; 0: none. Only where every program that changes documents "
+        "raises their `version`: what is changed without is not noticed.",
+    )
     max_tasks: Count = Field(
         1000, description="Most batch registrations that are not finished; one more is answered 503."
     )

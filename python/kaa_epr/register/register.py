@@ -29,6 +29,7 @@ from kaa_epr.register.commit.collaborators import (
     unobserved,
 )
 from kaa_epr.register.commit.pipeline import Pipeline
+from kaa_epr.register.commit.remembered import Remembered
 from kaa_epr.register.decide.planners import select_planner
 from kaa_epr.register.endpoints import Endpoints
 from kaa_epr.register.epmmp.handlers import EpmmpHandlers
@@ -96,8 +97,10 @@ class Register:
             self._event_limit,
             replica_id,
             limits_of(settings.register_),
+            remembered=Remembered(settings.register_.remembered_bytes),
             on_stage=on_stage,
         )
+        self._remembered = collaborators.remembered
         self.stats = collaborators.stats
         self.pipeline = Pipeline(collaborators, supervisor)
         self.sweeper = Sweeper(collaborators, self.pipeline.busy, supervisor)
@@ -180,6 +183,7 @@ class Register:
         return {
             **self.stats.told(),
             "pending_bytes": self.budget.used,
+            "remembered_bytes": self._remembered.size,
             **self._heartbeats.numbers(),
         }
 

@@ -41,6 +41,8 @@ class Stats:
     """Document writes that were acknowledged."""
     events: int = 0
     races: int = 0
+    outdated: int = 0
+    """Plans of remembered documents that others had changed, or that only a read could confirm."""
     unpublished: int = 0
     republished: int = 0
     taken_over: int = 0
@@ -85,6 +87,7 @@ class Stats:
             "document_writes": self.changes,
             "events": self.events,
             "races": self.races,
+            "outdated": self.outdated,
             "unpublished": self.unpublished,
             "republished_events": self.republished,
             "claims_taken_over": self.taken_over,

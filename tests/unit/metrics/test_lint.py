@@ -46,7 +46,7 @@ def _rendered() -> Iterator[str]:
     counts.ended("put_keys", "changed", 0.003)
     supervisor = Supervisor()
     beats = Heartbeats(WriterNumbers("epr"), nothing, supervisor)
-    told = {**counts.told(), "pending_bytes": 4096, **beats.numbers()}
+    told = {**counts.told(), "pending_bytes": 4096, "remembered_bytes": 0, **beats.numbers()}
     yield (
         Metrics(
             build=BuildInfo(version="1.2.3", engine="rust", driver="motor", python="3.11"),

@@ -141,7 +141,7 @@ def test_the_register_tells_all_of_its_table_and_only_where_it_runs() -> None:
     stats = RegisterCounts()
     stats.ended("put_keys", "changed", 0.003)
     beats = Heartbeats(WriterNumbers("epr"), _unsent)
-    told = {**stats.told(), "pending_bytes": 4096, **beats.numbers()}
+    told = {**stats.told(), "pending_bytes": 4096, "remembered_bytes": 0, **beats.numbers()}
     assert sorted(told) == sorted(row.key for row in REGISTER_TABLE)
     metrics = Metrics(
         build=BuildInfo(version="1.2.3", engine="rust", driver="motor", python="3.11"),

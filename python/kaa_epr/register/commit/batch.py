@@ -52,6 +52,8 @@ class Batch:
         self._claim = new_claim(collaborators.replica_id)
         self.published: list[str] = []
         """Endpoints that were handed on to be cleared."""
+        self._old: frozenset[str] = frozenset()
+        """Endpoints whose documents were not read, and may be others by now."""
         self.stored = Stored.NO
         """Of what is not settled yet, if nothing more is heard: perhaps, once the write has begun."""
 
@@ -63,7 +65,7 @@ class Batch:
     async def run(self) -> None:
         """All stages; every command is settled or waits again afterwards."""
         try:
-            documents = by_id(await self._with.store.current(list(self._items), self._limits.store_timeout))
+            documents = await self._read()
         except StoreError:
             self.refuse(store_unavailable())
             return
@@ -76,6 +78,15 @@ class Batch:
             await self._carry_out(writes)
         else:
             await asyncio.gather(self._confirm(idle), self._carry_out(writes))
+
+    async def _read(self) -> Mapping[str, bytes]:
+        """What is stored, or was when it was written last. Raises StoreError."""
+        documents = self._with.remembered.take(self._items)
+        self._old = frozenset(documents)
+        unknown = [endpoint_id for endpoint_id in self._items if endpoint_id not in documents]
+        if unknown:
+            documents |= by_id(await self._with.store.current(unknown, self._limits.store_timeout))
+        return documents
 
     async def _plan(self, documents: Mapping[str, bytes]) -> list[Plan]:
         """What is to be done for each endpoint that can be changed now."""
@@ -106,6 +117,7 @@ class Batch:
 
     async def _confirm(self, plans: list[Plan]) -> None:
         """What changes nothing is answered once the majority has what it was judged by."""
+        plans = [plan for plan in plans if plan.has_success() or not self._is_stale(plan)]
         unchanged = [plan.endpoint_id for plan in plans if plan.has_success()]
         try:
             seconds = self._limits.store_timeout
@@ -116,9 +128,12 @@ class Batch:
             return
         for plan in plans:
             if plan.has_success() and held.get(plan.endpoint_id) != plan.planned.document:
-                self._queue.again(plan.items, "The majority does not have the change before yet")
-            else:
-                plan.settle()
+                if not self._is_stale(plan):
+                    self._queue.again(plan.items, "The majority does not have the change before yet")
+                continue
+            plan.settle()
+            if plan.has_success():
+                self._keep(plan)
 
     async def _carry_out(self, plans: list[Plan]) -> None:
         """What changes something."""
@@ -137,6 +152,8 @@ class Batch:
         for plan in written:
             await work.give_way()
             plan.settle()
+            # Nobody takes it before its outbox is cleared, as the next write demands.
+            self._keep(plan)
         self._with.on_stage("answered")
         self.published = [plan.endpoint_id for plan in written]
         self._queue.published(self.published, self._claim)
@@ -171,8 +188,9 @@ class Batch:
         for position, failure in failed.items():
             plan = plans[position]
             if conditional.is_race(failure):
-                self._with.stats.races += 1
-                self._queue.again(plan.items, "Others keep changing the endpoint")
+                if not self._is_stale(plan):
+                    self._with.stats.races += 1
+                    self._queue.again(plan.items, "Others keep changing the endpoint")
             elif conditional.is_taken_token(failure) and len(plan.items) > 1:
                 self._single_out(plan, writing.refusal(failure))
             else:
@@ -200,6 +218,20 @@ class Batch:
                 plan.leave(Unavailable(reason, Stored.YES, plan.planned.before))
             return False
         self._with.stats.events += len(events)
+        return True
+
+    def _keep(self, plan: Plan) -> None:
+        """The majority has the document."""
+        document = plan.planned.document
+        if document is not None and (plan.planned.events or plan.planned.before is not None):
+            self._with.remembered.keep(plan.endpoint_id, document)
+
+    def _is_stale(self, plan: Plan) -> bool:
+        """Whether it was made of a document that was not read; then it is made anew, of one that is."""
+        if plan.endpoint_id not in self._old:
+            return False
+        self._with.stats.outdated += 1
+        self._queue.next_in_line(plan.items)
         return True
 
     def refuse(self, refusal: Refusal) -> None:

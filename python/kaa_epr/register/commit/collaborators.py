@@ -13,6 +13,7 @@ from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.nats.publisher import Publisher
 from kaa_epr.refusals import Stored, Unavailable
 from kaa_epr.register.commit.contention import Contention
+from kaa_epr.register.commit.remembered import Remembered
 from kaa_epr.register.decide.api import Planner
 from kaa_epr.register.stats import Stats
 
@@ -65,6 +66,7 @@ class Collaborators:
     limits: PipelineLimits = field(default_factory=PipelineLimits)
     stats: Stats = field(default_factory=Stats)
     contention: Contention = field(default_factory=Contention)
+    remembered: Remembered = field(default_factory=lambda: Remembered(0))
     unpublished: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when an outbox waits for whoever sweeps."""
     on_stage: OnStage = unobserved

@@ -87,6 +87,7 @@ class Clearing:
         except StoreError as error:
             # They will be published once more.
             _log.warning("published events could not be taken out of their outboxes", error=str(error))
+            self._with.remembered.forget(ids)
             self._with.unpublished.set()
         else:
             self._with.on_stage("cleared")
@@ -96,6 +97,7 @@ class Clearing:
         ids, self._under_way = self._under_way, frozenset()
         if task.cancelled() or task.exception() is not None:
             # As if the store had not answered: they will be published once more.
+            self._with.remembered.forget(ids)
             self._with.unpublished.set()
         if self._in_haste and self._waiting:
             self._begin()
