@@ -33,12 +33,10 @@ from bench.results import RESULTS
 from kaa_epr.embedded import start_mongod, start_nats
 from tests.support.hostile.attack import Attack
 from tests.support.hostile.corpus import REQUESTS, Entry, corpus
-from tests.support.hostile.watched import Watched, delays, watched
+from tests.support.hostile.watched import BOUND, Watched, watched
 
 LOUD_SECONDS: Final = 0.001
 """Delays of the loop that the service tells of."""
-BOUND_MS: Final = 20.0
-"""What no request may exceed."""
 ROUNDS: Final = 3
 SHOWN: Final = 20
 """Cases that the table shows: those that hold the loop longest."""
@@ -66,17 +64,6 @@ def attacked() -> Iterator[tuple[Watched, str, Any]]:
             nats_server.stop()
 
 
-async def held_ms(attack: Attack, service: Watched, entry: Entry) -> float:
-    """The longest time that one case held the loop."""
-    victim = attack.victim(entry.metadata)
-    await attack.answered()
-    service.told()
-    await asyncio.gather(*(attack.send(entry.send, victim) for _ in range(entry.times)))
-    await attack.answered()
-    attack.forget(victim)
-    return max((each.held for each in delays(service.told())), default=0.0) * 1000
-
-
 async def measure(entries: Sequence[Entry], rounds: int) -> list[dict[str, Any]]:
     """Each case once a round, one after the other."""
     cases: list[dict[str, Any]] = [{"case": str(entry), "held_ms": []} for entry in entries]
@@ -87,7 +74,7 @@ async def measure(entries: Sequence[Entry], rounds: int) -> list[dict[str, Any]]
             attack.invite()
             for _ in range(rounds):
                 for entry, case in zip(entries, cases, strict=True):
-                    case["held_ms"].append(round(await held_ms(attack, service, entry), 2))
+                    case["held_ms"].append(round(await attack.held(entry) * 1000, 2))
         finally:
             await nc.close()
     return cases
@@ -99,7 +86,7 @@ def run(entries: Sequence[Entry], rounds: int) -> dict[str, Any]:
     return {
         "kind": "hostile",
         "begun": begun,
-        "bound_ms": BOUND_MS,
+        "bound_ms": BOUND * 1000,
         "rounds": rounds,
         "cases": asyncio.run(measure(entries, rounds)),
         "machine": machine(),

@@ -136,6 +136,15 @@ impl Value {
         self.raw.bytes().len()
     }
 
+    #[getter]
+    fn count(&self) -> usize {
+        match self.raw.value() {
+            Ok(bson::Value::Array(array)) => array.raw_values().count(),
+            Ok(bson::Value::Document(document)) => document.raw_elements().count(),
+            _ => 0,
+        }
+    }
+
     fn python(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(to_python(py, self.raw.as_raw(), MAX_LEVELS)?.unbind())
     }

@@ -27,12 +27,15 @@ from tests.flows.register_support import KINDS, EpmmpCaller
 from tests.property.messages import Get, keys_get, long
 from tests.property.messages import string as avro_string
 from tests.property.support import response
-from tests.support.hostile.corpus import GONE, Entry
+from tests.support.hostile.corpus import CANARY, GONE, Entry
 from tests.support.hostile.http import Answer, exchange
 from tests.support.hostile.made import made
-from tests.support.hostile.watched import Watched, complaints
+from tests.support.hostile.watched import BOUND, Watched, complaints, longest
 
 BYSTANDERS: Final = 8
+AGAIN: Final = 3
+"""Further tries of what held the loop for too long: what it computes is counted, but where others use the
+processors as well that takes longer now and then. What is too long each time is too long."""
 MOST_OVER_NATS: Final = 1024 * 1024 - 4096
 """Bytes of metadata that an answer over NATS has room for, whatever its echo is."""
 _PLACE: Final = b"{E}"
@@ -62,18 +65,34 @@ class Attack:
     async def check(self, entry: Entry) -> None:
         """Sends it, and fails unless everything is as the entry says and nobody else is harmed."""
         victim = self.victim(entry.metadata)
-        replies, _ = await asyncio.gather(
-            asyncio.gather(*(self.send(entry.send, victim) for _ in range(entry.times))),
-            self.bystanders(),
-        )
+        replies, _ = await asyncio.gather(self._sent(entry, victim), self.bystanders())
         for reply in replies:
             assert reply.status in entry.status, f"{entry}: {reply.status} {reply.message[:300]}"
             assert reply.message.startswith(entry.says), f"{entry}: {reply.message[:300]}"
         stored = await self.metadata(victim)
         if entry.expected is not None:
             assert stored == entry.expected, f"{entry}: {stored[:300]!r}"
-        assert not complaints(self.service.told()), str(entry)
+        lines = self.service.told()
+        assert not complaints(lines), str(entry)
+        assert CANARY not in str(lines), str(entry)
         self.forget(victim)
+        held = longest(lines)
+        for _ in range(AGAIN if held > BOUND else 0):
+            held = min(held, await self.held(entry))
+        assert held <= BOUND, f"{entry}: holds the loop for {held:.3f} s each time"
+
+    async def held(self, entry: Entry) -> float:
+        """The longest time, in seconds, for which the entry alone holds the service's loop."""
+        victim = self.victim(entry.metadata)
+        await self.answered()
+        self.service.told()
+        await self._sent(entry, victim)
+        await self.answered()
+        self.forget(victim)
+        return longest(self.service.told())
+
+    async def _sent(self, entry: Entry, victim: str) -> list[Reply]:
+        return await asyncio.gather(*(self.send(entry.send, victim) for _ in range(entry.times)))
 
     def victim(self, metadata: bytes) -> str:
         """A new endpoint with these metadata, stored past the service; its ID has three characters."""
@@ -127,7 +146,7 @@ class Attack:
 
     async def answered(self) -> None:
         """A get of another endpoint; whatever kept the loop until then has been told of."""
-        assert await self.metadata("bystander-0") == b'{"n":0}'
+        await self.metadata("bystander-0")
 
     async def metadata(self, endpoint_id: str) -> bytes:
         """The metadata as gets over NATS and REST have them, which must agree; ``GONE``: no endpoint."""

@@ -30,7 +30,9 @@ OVER_REST: Final = ("rest_values", "rest_patches", "rest_paths", "rest_requests"
 OVER_NATS: Final = ("nats_values", "nats_patches", "nats_batches", "nats_payloads")
 REQUESTS: Final = (*OVER_REST, *OVER_NATS, "rest_large")
 """Files whose entries are requests of a running service."""
-GIVEN: Final = '{"room":"12"}'
+CANARY: Final = "kanari-12"
+"""A value that is stored; no line of a log may hold it."""
+GIVEN: Final = f'{{"room":"{CANARY}"}}'
 _MEMBERS: Final = {"name", "send", "given", "status", "says", "then", "times"}
 GONE: Final = "gone"
 

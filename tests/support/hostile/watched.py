@@ -13,6 +13,8 @@ import yaml
 
 from tests.support.command import START_TIMEOUT, Served
 
+BOUND: Final = 0.02
+"""Seconds for which nothing may hold the loop."""
 LOUD: Final = 0.005
 """Delays of the loop, in seconds, that its log tells of."""
 _SETTINGS: Final[Mapping[str, Any]] = {
@@ -74,6 +76,11 @@ def delays(lines: list[dict[str, Any]]) -> list[Delay]:
     """Those that the log tells of."""
     late = [line for line in lines if line["event"] == "the event loop was late"]
     return [Delay(line["delay_seconds"], line["held_seconds"]) for line in late]
+
+
+def longest(lines: list[dict[str, Any]]) -> float:
+    """Seconds that the loop was held at a time, as far as the log tells."""
+    return max((each.held for each in delays(lines)), default=0.0)
 
 
 def complaints(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

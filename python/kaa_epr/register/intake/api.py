@@ -41,6 +41,10 @@ class Value(Protocol):
     def size(self) -> int:
         """Bytes of the value in BSON, without type and name."""
 
+    @property
+    def count(self) -> int:
+        """Members of an object or elements of an array, found without making them into objects; else 0."""
+
     def python(self) -> Any:
         """New plain objects, as ``json.loads`` gives them. Raises ValueError for types that JSON lacks."""
 

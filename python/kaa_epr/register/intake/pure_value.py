@@ -62,6 +62,13 @@ class PureValue:
         """See ``Value``."""
         return self._element.end - self._element.start
 
+    @property
+    def count(self) -> int:
+        """See ``Value``."""
+        if self._element.kind not in (Type.ARRAY, Type.DOCUMENT):
+            return 0
+        return sum(1 for _ in children(self._element))
+
     def python(self) -> Any:
         """See ``Value``."""
         return _plain(self._element)

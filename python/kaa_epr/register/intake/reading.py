@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from kaa_epr.config.register import RegisterSettings
 from kaa_epr.engine import EngineName
+from kaa_epr.refusals import TooLarge
 from kaa_epr.register.intake.api import Intake, JsonLimits, Value
 from kaa_epr.register.intake.engines import select_intake
 
@@ -25,6 +27,8 @@ class Reading:
     limits: JsonLimits
     batch_limits: JsonLimits
     """Of batch registrations."""
+    max_keys: int
+    """Of an endpoint's metadata."""
 
     def is_short(self, text: bytes) -> bool:
         """Whether it may be read by ``short``."""
@@ -48,6 +52,12 @@ class Reading:
         read = partial(self.intake.parse_json, text, field, limits, prefix=prefix, envelope=envelope)
         return read() if self.is_short(text) else await asyncio.to_thread(read)
 
+    def keys(self, metadata: Value) -> Sequence[tuple[str, Value]]:
+        """Keys and values of an object. Raises ``TooLarge`` before too many of them are looked at."""
+        if metadata.count > self.max_keys:
+            raise TooLarge("metadata", f"more than {self.max_keys} keys")
+        return metadata.items()
+
 
 def reading_of(settings: RegisterSettings, engine: EngineName) -> Reading:
     """The intake that the settings ask for, and its limits."""
@@ -56,4 +66,5 @@ def reading_of(settings: RegisterSettings, engine: EngineName) -> Reading:
         select_intake(engine),
         JsonLimits(settings.max_depth, settings.max_values),
         JsonLimits(settings.max_depth, settings.max_values * times),
+        settings.max_keys,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -16,6 +17,8 @@ VERSION_PATTERN: Final = r"^[a-z0-9_-]+$"
 MAX_ID: Final = 256
 MAX_TOKEN: Final = 256
 MAX_NAME: Final = 255
+MAX_ENDPOINTS: Final = 1000
+"""Of one batch registration."""
 
 DOT_SEGMENTS: Final = (".", "..")
 """IDs that no URL can name: clients take them out of a path before they send it (RFC 3986, 5.2.4)."""
@@ -89,20 +92,42 @@ class BatchBody(_Body):
     """Endpoints of one application version; each is a ``BatchItem``, to be validated in its turn."""
 
     app_version: AppVersionBody
-    endpoints: Annotated[list[Any], Field(min_length=1, max_length=1000)]
+    endpoints: Annotated[list[Any], Field(min_length=1, max_length=MAX_ENDPOINTS)]
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
+MAX_FIELDS: Final = 16
+"""Of a request; none has as many that are known."""
+MAX_FIELD: Final = 4096
+"""Bytes of a field other than metadata, as BSON."""
+
+
+def members_of(sent: Value, where: str = "body") -> Sequence[tuple[str, Value]]:
+    """A request's fields, not yet looked at. Raises ``Invalid`` for what is no object, or no request's."""
+    if sent.kind != "object":
+        raise Invalid(where, "must be a JSON object")
+    if sent.count > MAX_FIELDS:
+        raise Invalid(where, f"has more than {MAX_FIELDS} fields")
+    return sent.items()
+
+
+def plain(name: str, field: Value) -> Any:
+    """A field that is short, as Python objects. Raises ``Invalid``."""
+    if field.size > MAX_FIELD:
+        raise Invalid(name, "is too long")
+    return field.python()
+
+
 def fields_of(sent: Value, where: str = "body") -> Any:
     """A request's fields as Python objects, but for its metadata, which stay a ``Value``.
 
-    Raises ``Invalid`` for what is no object.
+    Raises ``Invalid`` for what is no object, and for what is longer than any that would be taken.
     """
-    if sent.kind != "object":
-        raise Invalid(where, "must be a JSON object")
-    return {name: field if name == "metadata" else field.python() for name, field in sent.items()}
+    before = "" if where == "body" else f"{where}."
+    members = members_of(sent, where)
+    return {name: field if name == "metadata" else plain(before + name, field) for name, field in members}
 
 
 def validated(model: type[Model], body: Any, where: str = "") -> Model:

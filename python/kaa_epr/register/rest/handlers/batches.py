@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import uuid
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from kaa_epr.refusals import FieldRefusal, Invalid, Refusal
 from kaa_epr.register.batches.records import NewEndpoint
-from kaa_epr.register.decide.api import Planner
 from kaa_epr.register.endpoints import Registration
 from kaa_epr.register.intake.api import Value
 from kaa_epr.register.rest.call import Backend, Call
 from kaa_epr.register.rest.handlers.endpoints import new_token
 from kaa_epr.register.rest.http import Reply, replay_header
-from kaa_epr.register.rest.models import BatchBody, BatchItem, fields_of, validated
+from kaa_epr.register.rest.models import (
+    MAX_ENDPOINTS,
+    BatchBody,
+    BatchItem,
+    fields_of,
+    members_of,
+    plain,
+    validated,
+)
 from kaa_epr.slices import Slice
-
-_MAX_FIELD: Final = 4096
-"""Bytes of a field that all endpoints have in common, as BSON."""
 
 
 class Task(Refusal):
@@ -40,7 +44,7 @@ async def register_batch(backend: Backend, call: Call) -> Reply:
         await work.give_way()
         where = f"endpoints.{index}"
         item = validated(BatchItem, fields_of(item_sent, where), where)
-        _check_item(backend.planner, where, Registration("", version, "", item.metadata.items()))
+        _check_item(backend, where, version, item.metadata)
         endpoint_id = item.endpoint_id or str(uuid.uuid4())
         items.append(NewEndpoint(endpoint_id, item.endpoint_token or new_token(), item.metadata))
     application = backend.endpoints.applications.of_version(version)
@@ -57,22 +61,24 @@ async def register_batch(backend: Backend, call: Call) -> Reply:
 
 def _without_items(sent: Value) -> Any:
     """The batch as Python objects, but for its endpoints, of which there may be much."""
-    if sent.kind != "object":
-        raise Invalid("body", "must be a JSON object")
-    fields: dict[str, Any] = {}
-    for name, field in sent.items():
-        if name == "endpoints" and field.kind == "array":
-            fields[name] = list(field.elements())
-        elif field.size > _MAX_FIELD:
-            raise Invalid(name, "is too long")
-        else:
-            fields[name] = field.python()
-    return fields
+    return {
+        name: _endpoints(field) if name == "endpoints" else plain(name, field)
+        for name, field in members_of(sent)
+    }
 
 
-def _check_item(planner: Planner, where: str, new: Registration) -> None:
+def _endpoints(field: Value) -> Any:
+    if field.kind != "array":
+        return plain("endpoints", field)
+    if field.count > MAX_ENDPOINTS:
+        raise Invalid("endpoints", "has too many elements")
+    return list(field.elements())
+
+
+def _check_item(backend: Backend, where: str, version: str, metadata: Value) -> None:
     try:
-        planner.check(new.command(planner))
+        new = Registration("", version, "", backend.reading.keys(metadata))
+        backend.planner.check(new.command(backend.planner))
     except FieldRefusal as error:
         raise type(error)(f"{where}.{error.field}", error.reason) from None
 

@@ -33,7 +33,7 @@ async def register(backend: Backend, call: Call) -> Reply:
     """``POST /endpoints``."""
     sent = await backend.reading.value(call.content, "body", prefix="", envelope=2)
     body = validated(RegisterBody, fields_of(sent))
-    metadata = [] if body.metadata is None else body.metadata.items()
+    metadata = [] if body.metadata is None else backend.reading.keys(body.metadata)
     token = body.endpoint_token or new_token()
     version = body.app_version.name
     new = Registration(backend.endpoints.applications.of_version(version), version, token, metadata)
@@ -79,6 +79,6 @@ async def get_app_version(backend: Backend, call: Call) -> Reply:
 async def put_app_version(backend: Backend, call: Call) -> Reply:
     """``PUT …/app-version``."""
     sent = await backend.reading.value(call.content, "body", prefix="")
-    version = validated(AppVersionBody, sent.python()).name
+    version = validated(AppVersionBody, fields_of(sent)).name
     command = backend.planner.set_app_version(backend.endpoints.applications.of_version(version), version)
     return shown_reply(await backend.change(call, command, Show.APP_VERSION))

@@ -23,7 +23,7 @@ async def put_metadata(backend: Backend, call: Call) -> Reply:
     body = await backend.reading.value(call.content, "body", prefix="metadata", envelope=1)
     if body.kind != "object":
         raise Invalid("body", "must be a JSON object")
-    command = backend.planner.replace_metadata(body.items())
+    command = backend.planner.replace_metadata(backend.reading.keys(body))
     return shown_reply(await backend.change(call, command, Show.METADATA))
 
 
