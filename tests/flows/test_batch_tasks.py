@@ -114,9 +114,8 @@ async def test_a_task_with_an_item_that_cannot_be_read_is_failed(
     service: Service, http: httpx.AsyncClient, stored: Any, item: dict[str, Any], reason: str
 ) -> None:
     stored.insert_one(task("broken") | {"endpoints": [item]})
-    await until(lambda: stored.find_one({"_id": "broken"})["state"] == "done")
+    told = await finished(http, "broken")
     assert stored.find_one({"_id": "broken"})["failed"] == [{"position": 0, "reason": reason}]
-    told = (await status(http, "broken")).json()
     assert (told["failedCount"], told["failed"][0]["statusReason"]) == (1, reason)
     assert "problem" in told["failed"][0]
 
