@@ -87,9 +87,9 @@ async def import_lines(
             return await import_endpoints(
                 path,
                 store,
+                write_batch,
                 options=ImportOptions(batch_lines=3),
                 on_bad_line=None if bad is None else bad.append,
-                write_batch=write_batch,
             )
     finally:
         await store.close()

@@ -16,9 +16,10 @@ from bson import Int64
 from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoFields, MongoSettings
 from kaa_epr.embedded import MongoServer
-from kaa_epr.mongo import Store, open_store
+from kaa_epr.mongo import open_store
 from kaa_epr.mongo.errors import ForeignCollection
 from kaa_epr.mongo.indexes import INDEXES, IndexConflict, ensure_indexes, has_id_index
+from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.mongo.transfer import (
     BadLine,
     ExportProgress,
@@ -29,6 +30,7 @@ from kaa_epr.mongo.transfer import (
     export_endpoints,
     import_endpoints,
 )
+from kaa_epr.register.importing import direct_import
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "endpoints.jsonl"
 SMALL = ImportOptions(batch_lines=10)
@@ -43,13 +45,15 @@ def endpoint(number: int, **fields: Any) -> dict[str, Any]:
     return {"endpointId": f"e{number:04d}", "appVersion": {"name": "v1"}, "metadata": {"n": number}} | fields
 
 
-async def exported(store: Store) -> str:
+async def exported(store: RegisterStore) -> str:
     lines: list[str] = []
     await export_endpoints(store, lines.append)
     return "".join(lines)
 
 
-async def test_an_import_an_export_and_an_import_again(store: Store, collection: Any, tmp_path: Path) -> None:
+async def test_an_import_an_export_and_an_import_again(
+    store: RegisterStore, collection: Any, tmp_path: Path
+) -> None:
     progress: list[ImportProgress] = []
     written: list[str] = []
 
@@ -59,7 +63,7 @@ async def test_an_import_an_export_and_an_import_again(store: Store, collection:
     count = len(SAMPLES.read_text().splitlines())
     source = write(tmp_path / "samples.jsonl", *SAMPLES.read_text().splitlines())
     done = await import_endpoints(
-        source, store, options=SMALL, on_progress=progress.append, on_written=on_written
+        source, store, direct_import(store), options=SMALL, on_progress=progress.append, on_written=on_written
     )
     size = source.stat().st_size
     assert done == ImportProgress(size, size, count, count, 0, 0, 0, 0)
@@ -74,18 +78,20 @@ async def test_an_import_an_export_and_an_import_again(store: Store, collection:
     (tmp_path / "exported.jsonl").write_text(await exported(store))
     before = list(collection.find())
     written.clear()
-    again = await import_endpoints(tmp_path / "exported.jsonl", store, on_written=on_written)
+    again = await import_endpoints(
+        tmp_path / "exported.jsonl", store, direct_import(store), on_written=on_written
+    )
     assert (again.created, again.changed, again.unchanged, again.bad) == (0, 0, count, 0)
     assert list(collection.find()) == before
     assert written == []
 
     collection.delete_many({})
-    await import_endpoints(tmp_path / "exported.jsonl", store)
+    await import_endpoints(tmp_path / "exported.jsonl", store, direct_import(store))
     assert await exported(store) == (tmp_path / "exported.jsonl").read_text()
 
 
 async def test_every_bad_line_is_reported_and_every_good_one_written(
-    store: Store, collection: Any, tmp_path: Path
+    store: RegisterStore, collection: Any, tmp_path: Path
 ) -> None:
     source = write(
         tmp_path / "mixed.jsonl",
@@ -101,7 +107,7 @@ async def test_every_bad_line_is_reported_and_every_good_one_written(
         endpoint(7),
     )
     bad: list[BadLine] = []
-    done = await import_endpoints(source, store, on_bad_line=bad.append)
+    done = await import_endpoints(source, store, direct_import(store), on_bad_line=bad.append)
     assert [(line.number, line.reason.partition(":")[0]) for line in bad] == [
         (2, "line"),
         (4, "metadata"),
@@ -115,14 +121,14 @@ async def test_every_bad_line_is_reported_and_every_good_one_written(
     assert all(document["version"] == 1 for document in collection.find())
 
 
-async def test_versions_grow_with_changes_only(store: Store, collection: Any, tmp_path: Path) -> None:
-    await import_endpoints(write(tmp_path / "a", *map(endpoint, range(4))), store)
+async def test_versions_grow_with_changes_only(store: RegisterStore, collection: Any, tmp_path: Path) -> None:
+    await import_endpoints(write(tmp_path / "a", *map(endpoint, range(4))), store, direct_import(store))
     first = {document["_id"]: document for document in collection.find()}
     collection.update_one({"_id": "e0003"}, {"$set": {"version": Int64(40), "outbox": [{"event": 1}]}})
     changed = [endpoint(0), endpoint(1, metadata={"n": 1.0}), endpoint(2, applicationVersion="v2")]
     del changed[2]["appVersion"]
     changed.append(endpoint(3, metadata={"n": "$n", "m": {"$inc": 1}}))
-    done = await import_endpoints(write(tmp_path / "b", *changed), store)
+    done = await import_endpoints(write(tmp_path / "b", *changed), store, direct_import(store))
     assert (done.created, done.changed, done.unchanged) == (0, 3, 1)
     second = {document["_id"]: document for document in collection.find()}
     assert second["e0000"] == first["e0000"]
@@ -136,13 +142,13 @@ async def test_versions_grow_with_changes_only(store: Store, collection: Any, tm
 
 
 async def test_tombstones_are_not_exported_and_go_on_from_their_version(
-    store: Store, collection: Any, tmp_path: Path
+    store: RegisterStore, collection: Any, tmp_path: Path
 ) -> None:
     collection.insert_one({"_id": "e0001", "version": Int64(9), "deleted_at": "then", "outbox": [1]})
     progress: list[ExportProgress] = []
     await export_endpoints(store, pytest.fail, on_progress=progress.append)
     assert progress == [ExportProgress(exported=0, tombstones=1, not_exported=0, estimated=1)]
-    done = await import_endpoints(write(tmp_path / "a", endpoint(1)), store)
+    done = await import_endpoints(write(tmp_path / "a", endpoint(1)), store, direct_import(store))
     assert (done.created, done.changed) == (0, 1)
     document = collection.find_one()
     assert document["version"] == 10
@@ -152,16 +158,20 @@ async def test_tombstones_are_not_exported_and_go_on_from_their_version(
 
 
 async def test_a_version_that_is_no_number_is_a_bad_line(
-    store: Store, collection: Any, tmp_path: Path
+    store: RegisterStore, collection: Any, tmp_path: Path
 ) -> None:
     collection.insert_one({"_id": "e0001", "version": "one"})
     bad: list[BadLine] = []
-    await import_endpoints(write(tmp_path / "a", endpoint(1), endpoint(2)), store, on_bad_line=bad.append)
+    await import_endpoints(
+        write(tmp_path / "a", endpoint(1), endpoint(2)), store, direct_import(store), on_bad_line=bad.append
+    )
     assert bad == [BadLine(1, "the stored document's version is not a number", "e0001")]
     assert collection.count_documents({}) == 2
 
 
-async def test_writers_that_come_between_lose_nothing(store: Store, collection: Any, tmp_path: Path) -> None:
+async def test_writers_that_come_between_lose_nothing(
+    store: RegisterStore, collection: Any, tmp_path: Path
+) -> None:
     """Others change and create the endpoints between the import's look and its write."""
     collection.insert_one({"_id": "e0001", "version": Int64(1), "metadata": []})
     source = write(tmp_path / "a", endpoint(1), endpoint(2), endpoint(3))
@@ -177,18 +187,18 @@ async def test_writers_that_come_between_lose_nothing(store: Store, collection: 
         return found
 
     store.read = read  # type: ignore[method-assign]
-    done = await import_endpoints(source, store)
+    done = await import_endpoints(source, store, direct_import(store))
     assert reads == 2
     assert (done.created + done.changed, done.bad) == (3, 0)
     versions = {document["_id"]: document["version"] for document in collection.find()}
-    assert versions == {"e0001": 7, "e0002": 4, "e0003": 1}
+    assert versions == {"e0001": 8, "e0002": 5, "e0003": 1}
     assert await exported(store) == "".join(
         f'{{"endpointId":"e000{i}","appVersion":{{"name":"v1"}},"metadata":{{"n":{i}}}}}\n' for i in (1, 2, 3)
     )
 
 
 async def test_an_endpoint_that_never_stands_still_is_a_bad_line(
-    store: Store, collection: Any, tmp_path: Path
+    store: RegisterStore, collection: Any, tmp_path: Path
 ) -> None:
     collection.insert_one({"_id": "e0001", "version": Int64(1), "metadata": []})
     real_read = store.read
@@ -201,7 +211,7 @@ async def test_an_endpoint_that_never_stands_still_is_a_bad_line(
     store.read = read  # type: ignore[method-assign]
     bad: list[BadLine] = []
     source = write(tmp_path / "a", endpoint(1), endpoint(2))
-    done = await import_endpoints(source, store, on_bad_line=bad.append)
+    done = await import_endpoints(source, store, direct_import(store), on_bad_line=bad.append)
     assert bad == [BadLine(1, "others kept changing the endpoint meanwhile", "e0001")]
     assert (done.created, done.changed, done.bad) == (1, 0, 1)
 
@@ -213,20 +223,22 @@ from kaa_epr.config.groups import StoreSettings
 from kaa_epr.config.mongo import MongoSettings
 from kaa_epr.mongo import open_store
 from kaa_epr.mongo.transfer import ImportOptions, import_endpoints
+from kaa_epr.register.importing import direct_import
 
 async def main(path, uri, database, driver):
     store = open_store(MongoSettings(uri=uri, database=database, driver=driver), StoreSettings())
     def tell(progress):
         print(progress.lines, flush=True)
         sys.stdin.readline()  # goes on when it is told to
-    await import_endpoints(Path(path), store, options=ImportOptions(batch_lines=10), on_progress=tell)
+    options = ImportOptions(batch_lines=10)
+    await import_endpoints(Path(path), store, direct_import(store), options=options, on_progress=tell)
 
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
 async def test_a_killed_import_goes_on_where_it_stopped(
-    mongo: MongoSettings, store: Store, collection: Any, mongod: MongoServer, tmp_path: Path
+    mongo: MongoSettings, store: RegisterStore, collection: Any, mongod: MongoServer, tmp_path: Path
 ) -> None:
     lines = [endpoint(i) if i % 7 else "bad" for i in range(200)]
     source = write(tmp_path / "a", *lines)
@@ -243,7 +255,7 @@ async def test_a_killed_import_goes_on_where_it_stopped(
     assert 0 < collection.count_documents({}) < 150
     before = list(collection.find().sort("_id"))
 
-    done = await import_endpoints(source, store, options=SMALL)
+    done = await import_endpoints(source, store, direct_import(store), options=SMALL)
     assert done.resumed_behind == 50
     assert (done.lines, done.created, done.unchanged) == (200, 171, 0)
     assert done.bad == 29
@@ -253,7 +265,7 @@ async def test_a_killed_import_goes_on_where_it_stopped(
 
 
 async def test_an_import_whose_store_fails_goes_on_later(
-    store: Store, collection: Any, tmp_path: Path
+    store: RegisterStore, collection: Any, tmp_path: Path
 ) -> None:
     source = write(tmp_path / "a", *map(endpoint, range(30)))
 
@@ -262,15 +274,15 @@ async def test_an_import_whose_store_fails_goes_on_later(
             raise ConnectionError("the listener is gone")
 
     with pytest.raises(ConnectionError):
-        await import_endpoints(source, store, options=SMALL, on_written=on_written)
-    done = await import_endpoints(source, store, options=SMALL)
+        await import_endpoints(source, store, direct_import(store), options=SMALL, on_written=on_written)
+    done = await import_endpoints(source, store, direct_import(store), options=SMALL)
     assert done.resumed_behind == 10
     assert (done.created, done.unchanged) == (20, 10)
     assert collection.count_documents({"version": 1}) == 30
 
 
 async def test_another_target_begins_anew(
-    store: Store, mongo: MongoSettings, collection: Any, tmp_path: Path
+    store: RegisterStore, mongo: MongoSettings, collection: Any, tmp_path: Path
 ) -> None:
     source = write(tmp_path / "a", *map(endpoint, range(30)))
     stopped = asyncio.Event()
@@ -281,14 +293,14 @@ async def test_another_target_begins_anew(
         stopped.set()
 
     with pytest.raises(KeyError):
-        await import_endpoints(source, store, options=SMALL, on_written=stop)
+        await import_endpoints(source, store, direct_import(store), options=SMALL, on_written=stop)
     other = open_store(mongo.model_copy(update={"collection": "other"}), StoreSettings())
-    done = await import_endpoints(source, other, options=SMALL)
+    done = await import_endpoints(source, other, direct_import(other), options=SMALL)
     await other.close()
     assert (done.resumed_behind, done.created) == (0, 30)
 
 
-async def test_documents_that_no_line_stands_for_are_named(store: Store, collection: Any) -> None:
+async def test_documents_that_no_line_stands_for_are_named(store: RegisterStore, collection: Any) -> None:
     collection.insert_many(
         [
             {"_id": "a b"},
@@ -306,7 +318,7 @@ async def test_documents_that_no_line_stands_for_are_named(store: Store, collect
     assert done[:3] == (1, 0, 3)
 
 
-async def test_an_export_in_many_pages(store: Store, collection: Any) -> None:
+async def test_an_export_in_many_pages(store: RegisterStore, collection: Any) -> None:
     collection.insert_many([{"_id": f"e{i:05d}", "metadata": {"k": i}} for i in range(2500)])
     collection.insert_many([{"_id": f"big{i}", "metadata": {"k": "x" * (6 << 20)}} for i in range(5)])
     pages: list[ExportProgress] = []
@@ -327,7 +339,7 @@ async def test_mapped_documents_are_exported_and_never_written(
     try:
         assert await exported(store) == '{"endpointId":"e1","appVersion":{"name":"v1"},"metadata":{"k":1}}\n'
         with pytest.raises(ForeignCollection, match=r"mongo\.fields\.id"):
-            await import_endpoints(write(tmp_path / "a", endpoint(1)), store)
+            await import_endpoints(write(tmp_path / "a", endpoint(1)), store, direct_import(store))
         with pytest.raises(ForeignCollection):
             await ensure_indexes(store)
         assert not await has_id_index(store)
@@ -339,7 +351,7 @@ async def test_mapped_documents_are_exported_and_never_written(
         await store.close()
 
 
-async def test_indexes_are_made_once(store: Store, collection: Any) -> None:
+async def test_indexes_are_made_once(store: RegisterStore, collection: Any) -> None:
     assert await ensure_indexes(store) == [spec.name for spec in INDEXES]
     described = list(collection.list_indexes())
     assert await ensure_indexes(store) == []
@@ -361,7 +373,7 @@ async def test_indexes_are_made_once(store: Store, collection: Any) -> None:
     ],
 )
 async def test_an_index_in_the_way_is_explained_and_left_alone(
-    store: Store, collection: Any, keys: Any, options: dict[str, Any]
+    store: RegisterStore, collection: Any, keys: Any, options: dict[str, Any]
 ) -> None:
     collection.create_index(keys, **options)
     before = list(collection.list_indexes())
@@ -372,14 +384,14 @@ async def test_an_index_in_the_way_is_explained_and_left_alone(
     assert list(collection.list_indexes()) == before
 
 
-async def test_an_equal_index_of_another_name_will_do(store: Store, collection: Any) -> None:
+async def test_an_equal_index_of_another_name_will_do(store: RegisterStore, collection: Any) -> None:
     collection.create_index([("application", 1), ("deleted_at", 1), ("_id", 1)], name="theirs")
     others = [spec.name for spec in INDEXES if spec.name != "in_application"]
     assert await ensure_indexes(store) == others
 
 
 async def test_older_indexes_of_ours_are_replaced_and_those_of_others_are_not(
-    store: Store, collection: Any
+    store: RegisterStore, collection: Any
 ) -> None:
     collection.create_index([("application", 1), ("application_version", 1)], name="application_version")
     collection.create_index([("metadata.key", 1), ("metadata.value", 1)], name="metadata", sparse=True)

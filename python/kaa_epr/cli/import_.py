@@ -86,7 +86,9 @@ async def _import(settings: Settings, file: Path, *, with_events: bool) -> Impor
     store = open_store(settings.mongo, settings.store)
     try:
         if not with_events:
-            return await _transfer(file, store, None)
+            from kaa_epr.register.importing import direct_import
+
+            return await _transfer(file, store, direct_import(store, settings.engine))
         from kaa_epr import log
         from kaa_epr.cli.importing import eventful
 
@@ -97,7 +99,7 @@ async def _import(settings: Settings, file: Path, *, with_events: bool) -> Impor
         await store.close()
 
 
-async def _transfer(file: Path, store: RegisterStore, write_batch: WriteBatch | None) -> ImportProgress:
+async def _transfer(file: Path, store: RegisterStore, write_batch: WriteBatch) -> ImportProgress:
     """With a progress bar, and a line for each that is bad."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -120,6 +122,4 @@ async def _transfer(file: Path, store: RegisterStore, write_batch: WriteBatch | 
             endpoint = f" ({bad.endpoint_id})" if bad.endpoint_id else ""
             console.print(f"line {bad.number}{endpoint}: {bad.reason}", markup=False)
 
-        return await transfer(
-            file, store, on_progress=on_progress, on_bad_line=on_bad_line, write_batch=write_batch
-        )
+        return await transfer(file, store, write_batch, on_progress=on_progress, on_bad_line=on_bad_line)

@@ -9,6 +9,7 @@ from pathlib import Path
 from kaa_epr.config.settings import Settings
 from kaa_epr.mongo import open_store
 from kaa_epr.mongo.transfer import ImportOptions, import_endpoints
+from kaa_epr.register.importing import direct_import
 
 _SECONDS = 30.0
 
@@ -25,6 +26,7 @@ async def _load(settings: Settings, options: ImportOptions) -> None:
         if interrupted or await store.estimate(_SECONDS) == 0:
             samples = resources.files("kaa_epr") / "_samples" / "endpoints.jsonl"
             with resources.as_file(samples) as path:
-                await import_endpoints(path, store, options=options)
+                write_batch = direct_import(store, settings.engine)
+                await import_endpoints(path, store, write_batch, options=options)
     finally:
         await store.close()

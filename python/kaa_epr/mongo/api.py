@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
 from kaa_epr.config.mongo import MongoFields, MongoSettings
@@ -20,7 +21,7 @@ _UPSERT: Final = b"\x08upsert\0\1\0"
 _FRAME: Final = 4 + 3 + 3 + len(_UPSERT)
 """Bytes of a statement around its two documents."""
 
-Write = InsertOne[dict[str, Any]] | UpdateOne
+Write = InsertOne[RawBSONDocument] | UpdateOne
 
 
 class Statement(NamedTuple):

@@ -1,4 +1,4 @@
-"""Raw documents as the store hands them out: one behind the other, in batches."""
+"""Raw documents as the store hands them out, one behind the other in batches, and takes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
+from pymongo import InsertOne
 
+from kaa_epr.mongo.api import Write
 from kaa_epr.mongo.lenient import LENIENT
 
 
@@ -24,6 +26,11 @@ def _id_of(document: bytes) -> Any:
     if document[4:9] == b"\x02_id\0":
         return document[13 : 12 + int.from_bytes(document[9:13], "little")].decode()
     return RawBSONDocument(document, LENIENT)["_id"]
+
+
+def insertion(document: bytes) -> Write:
+    """Stores a document that is not there yet, as it is."""
+    return InsertOne(RawBSONDocument(document))
 
 
 def split(batch: bytes) -> Iterator[bytes]:

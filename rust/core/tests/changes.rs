@@ -14,6 +14,7 @@ fn rules() -> Rules {
         max_metadata_bytes: 8 << 20,
         key_pattern: None,
         restricted: Vec::new(),
+        plain_tokens: true,
     }
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn rules(from: &Bound<'_, PyAny>) -> PyResult<(Rules, Option<Py<PyAny
         max_metadata_bytes: from.getattr("max_metadata_bytes")?.extract()?,
         key_pattern,
         restricted,
+        plain_tokens: from.getattr("plain_tokens")?.extract()?,
     };
     Ok((rules, matches))
 }

@@ -9,9 +9,9 @@ Only ``endpointId`` must be there. ``"applicationVersion": "…"`` stands for ``
 that JSON lacks are MongoDB Extended JSON (``store/extjson.py``).
 
 ```
-lines.py     one line ↔ one endpoint        planning.py  endpoints + what is stored → writes
-source.py    a file in bounded batches      importer.py  source → plan → store → resume point
-resume.py    where an import stands         exporter.py  store → lines
+lines.py     one line ↔ one endpoint        source.py    a file in bounded batches
+importer.py  source → writer → resume point resume.py    where an import stands
+exporter.py  store → lines
 ```
 """
 

@@ -1,30 +1,22 @@
 """Imports JSON lines: batch by batch, each document checked first and written atomically, resumable.
 
-Documents that say already what their line says are left alone, so importing again changes no version. Changed
-ones get the next version. Who writes a batch is a choice: by itself ``import_endpoints`` writes documents and
-publishes nothing, which is for a first fill; ``kaa_epr.register.importing`` goes through the register's rules
-and tells of every change.
+Who writes a batch is the caller's choice (``kaa_epr.register.importing``): documents that say already what
+their line says are left alone, so importing again changes no version. Changed ones get the next version.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from kaa_epr.mongo.api import Store
 from kaa_epr.mongo.indexes import ensure_indexes
-from kaa_epr.mongo.raw_documents import by_id
-from kaa_epr.mongo.transfer.planning import Planned, is_race, plan, reason_of
 from kaa_epr.mongo.transfer.resume import Position, default_state_path, load_position, save_position
-from kaa_epr.mongo.transfer.source import BadLine, Batch, GoodLine, Source
-
-_ROUNDS: Final = 5
-"""How often a document that others change at the same time is compared and written anew."""
+from kaa_epr.mongo.transfer.source import BadLine, Batch, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +25,6 @@ class ImportOptions:
 
     batch_lines: int = 500
     batch_bytes: int = 8 * 1024 * 1024
-    seconds: float = 30.0
-    """For each read and each write."""
     state_path: Path | None = None
     """Where the resume point is kept; default: ``FILE.import-state`` beside the file."""
 
@@ -73,16 +63,16 @@ WriteBatch = Callable[[Batch], Awaitable[BatchOutcome]]
 async def import_endpoints(
     path: Path,
     store: Store,
+    write_batch: WriteBatch,
     *,
     options: ImportOptions | None = None,
     on_progress: Callable[[ImportProgress], None] | None = None,
     on_bad_line: Callable[[BadLine], None] | None = None,
     on_written: Callable[[Sequence[str]], Awaitable[None]] | None = None,
-    write_batch: WriteBatch | None = None,
 ) -> ImportProgress:
     """Imports the file and returns the final counts; bad lines are reported and left out.
 
-    ``write_batch`` writes instead of this module, and returns once the majority has what it wrote.
+    ``write_batch`` returns once the majority has what it wrote.
     ``on_written`` is awaited with the ids of created and changed endpoints once the majority has them. An
     import that was stopped or killed goes on behind the last acknowledged batch when it is begun again with
     the same file and store; the ids of a batch that was written but not yet noted are not told twice.
@@ -91,7 +81,6 @@ async def import_endpoints(
     store raises; all but the first lines up to then are imported, and a further import goes on there.
     """
     options = options or ImportOptions()
-    write_batch = write_batch or _Direct(store, options.seconds).write
     await ensure_indexes(store)
     state_path = options.state_path or default_state_path(path)
     file = await asyncio.to_thread(path.open, "rb")
@@ -149,63 +138,3 @@ def _advance(position: Position, batch: Batch, outcome: BatchOutcome) -> Positio
         unchanged=position.unchanged + outcome.unchanged,
         bad=position.bad + len(outcome.bad),
     )
-
-
-class _Direct:
-    """Documents only; whoever caches the endpoints learns nothing."""
-
-    def __init__(self, store: Store, seconds: float) -> None:
-        self._store = store
-        self._seconds = seconds
-
-    async def write(self, batch: Batch) -> BatchOutcome:
-        """Compares, writes what differs, and compares anew what somebody else changed in between."""
-        outcome = BatchOutcome(bad=batch.bad)
-        todo = batch.good
-        attempted: dict[str, Planned] = {}
-        for _ in range(_ROUNDS):
-            if not todo:
-                return outcome
-            planned = await self._compare(todo, attempted, outcome)
-            attempted |= planned
-            todo = await self._write(planned, todo, outcome)
-        outcome.bad.extend(
-            BadLine(line.number, "others kept changing the endpoint meanwhile", id_)
-            for id_, line in todo.items()
-        )
-        return outcome
-
-    async def _compare(
-        self, todo: Mapping[str, GoodLine], attempted: Mapping[str, Planned], outcome: BatchOutcome
-    ) -> dict[str, Planned]:
-        """The writes that are needed. What is equal now was so before, or was made so by the last attempt."""
-        stored = by_id(await self._store.read(list(todo), self._seconds))
-        now = datetime.now(UTC)
-        planned: dict[str, Planned] = {}
-        for id_, line in todo.items():
-            write = plan(line.endpoint, stored.get(id_), now)
-            if write is not None:
-                planned[id_] = write
-            elif id_ in attempted:
-                outcome.written(id_, created=attempted[id_].creates)
-            else:
-                outcome.unchanged += 1
-        return planned
-
-    async def _write(
-        self, planned: Mapping[str, Planned], todo: Mapping[str, GoodLine], outcome: BatchOutcome
-    ) -> dict[str, GoodLine]:
-        """Writes; returns the lines to be compared anew, since one of them met a change by somebody else."""
-        if not planned:
-            return {}
-        ids = list(planned)
-        result = await self._store.write([planned[id_].write for id_ in ids], self._seconds)
-        refused = {ids[f.position]: reason_of(f) for f in result.failures if not is_race(f)}
-        outcome.bad.extend(BadLine(todo[id_].number, reason, id_) for id_, reason in refused.items())
-        accepted = [id_ for id_ in ids if id_ not in refused]
-        if result.applied < len(accepted):
-            # An update whose condition failed does not say which it is.
-            return {id_: todo[id_] for id_ in accepted}
-        for id_ in accepted:
-            outcome.written(id_, created=planned[id_].creates)
-        return {}

@@ -23,3 +23,5 @@ class Rules:
     key_pattern: re.Pattern[str] | None = None
     restricted: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Application (or ``*``) → keys that nobody may change through the register."""
+    plain_tokens: bool = True
+    """Whether ``+ # / .`` are refused in endpoint tokens."""

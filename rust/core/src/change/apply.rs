@@ -8,7 +8,7 @@ use super::event::{Event, Head, Outgoing};
 use super::metadata::{Item, Metadata};
 use super::patch::PatchLimits;
 use super::refusal::Refusal;
-use super::rules::{Matches, Rules, judge_id, judge_names};
+use super::rules::{Matches, Rules, judge_id};
 use super::state::{Names, State};
 
 /// Carries commands out at one moment.
@@ -134,7 +134,7 @@ impl Step<'_, '_> {
         let size = rules.judge_metadata(&metadata, changed.clone(), self.applier.matches)?;
         rules.judge_touched(names.application, changed.map(|(key, _)| key))?;
         judge_id(state.id)?;
-        judge_names(&names, &Names::default())?;
+        rules.judge_names(&names, &Names::default())?;
         let now = Some(self.applier.now_ms);
         let made = State {
             exists: true,
@@ -189,7 +189,7 @@ impl Step<'_, '_> {
         if *old == names {
             return Ok(None);
         }
-        judge_names(&names, old)?;
+        self.applier.rules.judge_names(&names, old)?;
         let has_moved = (old.application, old.app_version) != (names.application, names.app_version);
         let mut moved = State {
             version: Some(state.next_version(self.applier.now_ms)),

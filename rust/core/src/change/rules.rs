@@ -28,6 +28,8 @@ pub struct Rules {
     pub key_pattern: Option<String>,
     /// Application, or `*`, and the keys that nobody may change.
     pub restricted: Vec<(String, Vec<String>)>,
+    /// Whether `+ # / .` are refused in endpoint tokens.
+    pub plain_tokens: bool,
 }
 
 /// Whether a key matches the pattern of the rules. Asked only where there is one.
@@ -89,6 +91,27 @@ impl Rules {
         Ok(size)
     }
 
+    /// What an endpoint shall belong to; what it belongs to already is not judged again.
+    pub(super) fn judge_names(&self, new: &Names<'_>, old: &Names<'_>) -> Result<(), Refusal> {
+        if new.application != old.application {
+            judge_name("application", new.application)?;
+        }
+        if new.app_version != old.app_version {
+            judge_name("appVersion.name", new.app_version)?;
+        }
+        if new.token != old.token {
+            judge_name("endpointToken", new.token)?;
+            let is_odd = new
+                .token
+                .is_some_and(|token| token.contains(['+', '#', '/', '.']));
+            if is_odd && self.plain_tokens {
+                let reason = "the characters + # / . are not allowed";
+                return Err(Refusal::invalid("endpointToken", reason));
+            }
+        }
+        Ok(())
+    }
+
     fn judge_key(&self, key: &str, matches: &Matches<'_>) -> Result<(), Refusal> {
         if key.is_empty() {
             return Err(Refusal::invalid("metadata", "a key is empty"));
@@ -122,27 +145,6 @@ pub(super) fn judge_id(id: &str) -> Result<(), Refusal> {
     if id.len() > MAX_ID_LEN {
         let reason = format!("longer than {MAX_ID_LEN} characters");
         return Err(Refusal::invalid("endpointId", reason));
-    }
-    Ok(())
-}
-
-/// What an endpoint shall belong to; what it belongs to already is not judged again.
-pub(super) fn judge_names(new: &Names<'_>, old: &Names<'_>) -> Result<(), Refusal> {
-    if new.application != old.application {
-        judge_name("application", new.application)?;
-    }
-    if new.app_version != old.app_version {
-        judge_name("appVersion.name", new.app_version)?;
-    }
-    if new.token != old.token {
-        judge_name("endpointToken", new.token)?;
-        if new
-            .token
-            .is_some_and(|token| token.contains(['+', '#', '/', '.']))
-        {
-            let reason = "the characters + # / . are not allowed";
-            return Err(Refusal::invalid("endpointToken", reason));
-        }
     }
     Ok(())
 }

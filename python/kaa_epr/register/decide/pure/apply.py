@@ -113,7 +113,7 @@ class Applier:
         size = self.judge.metadata(metadata, metadata)
         self.judge.touched(names.application, metadata)
         judging.endpoint_id(state.id)
-        judging.names(names, Names())
+        self.judge.names(names, Names())
         made = State(
             state.id,
             version=state.next_version(self.now),
@@ -154,7 +154,7 @@ class Applier:
         if state.names == names:
             return Change(state)
         old = state.names
-        judging.names(names, old)
+        self.judge.names(names, old)
         moved_app = (old.application, old.app_version) != (names.application, names.app_version)
         moved = replace(
             state,

@@ -66,6 +66,18 @@ class Judge:
         except Invalid as error:
             raise Invalid(field, error.reason) from None
 
+    def names(self, new: Names, old: Names) -> None:
+        """What an endpoint belongs to; what it belonged to before is not judged again."""
+        if new.application != old.application:
+            _name("application", new.application)
+        if new.app_version != old.app_version:
+            _name("appVersion.name", new.app_version)
+        if new.token != old.token:
+            _name("endpointToken", new.token)
+            is_odd = new.token is not None and not _TOKEN.fullmatch(new.token)
+            if is_odd and self.rules.plain_tokens:
+                raise Invalid("endpointToken", "the characters + # / . are not allowed")
+
     def _key(self, key: str) -> None:
         rules = self.rules
         if not key:
@@ -86,18 +98,6 @@ def endpoint_id(text: str) -> None:
         raise Invalid("endpointId", "only the characters a-z A-Z 0-9 . _ ~ - are allowed, at least one")
     if len(text) > MAX_ID_LENGTH:
         raise Invalid("endpointId", f"longer than {MAX_ID_LENGTH} characters")
-
-
-def names(new: Names, old: Names) -> None:
-    """What an endpoint belongs to; what it belonged to before is not judged again."""
-    if new.application != old.application:
-        _name("application", new.application)
-    if new.app_version != old.app_version:
-        _name("appVersion.name", new.app_version)
-    if new.token != old.token:
-        _name("endpointToken", new.token)
-        if new.token is not None and not _TOKEN.fullmatch(new.token):
-            raise Invalid("endpointToken", "the characters + # / . are not allowed")
 
 
 def _name(field: str, text: str | None) -> None:

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import bson
-
 from kaa_epr.errors import KaaEprError
 from kaa_epr.mongo.documents import Endpoint
 from kaa_epr.mongo.transfer import BadLine, Batch, BatchOutcome, GoodLine
 from kaa_epr.refusals import Refusal, Stored, Unavailable
 from kaa_epr.register.commit.pipeline import Pipeline
 from kaa_epr.register.decide.api import OnlyAt, Outcome, Planner, Request
+from kaa_epr.register.importing.commands import command_of
 from kaa_epr.register.intake.api import Value
 
 _PAUSE: Final = 0.25
@@ -101,10 +100,7 @@ class EventfulImport:
         return again, unavailable
 
     def _request(self, endpoint: Endpoint, tried: OnlyAt | None) -> Request:
-        metadata = self._value_of(bson.encode({"": endpoint.metadata})).items()
-        command = self._planner.import_endpoint(
-            endpoint.application, endpoint.application_version, endpoint.endpoint_token, metadata
-        )
+        command = command_of(endpoint, self._planner, self._value_of)
         return Request(command, self._correlation_id, only_at=tried)
 
     def _note(self, endpoint_id: str, done: Outcome, tried: OnlyAt | None, outcome: BatchOutcome) -> None:
