@@ -17,6 +17,7 @@ from kaa_epr.config.settings import Settings
 from kaa_epr.embedded import MongoServer
 from kaa_epr.mongo.register_api import RegisterStore
 from kaa_epr.register.commit import contention, pipeline
+from kaa_epr.register.commit.collaborators import PipelineLimits
 from kaa_epr.register.commit.pipeline import ENOUGH, SOME
 from kaa_epr.register.decide.api import Outcome, Request
 from kaa_epr.register.outbox import clearing
@@ -87,7 +88,7 @@ def cleared_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clearing, "GATHER", NEVER)
 
 
-def put(register: Register, endpoint_id: str, value: int = 1) -> asyncio.Future[Outcome]:
+def put(register: Register, endpoint_id: str, value: int | str = 1) -> asyncio.Future[Outcome]:
     command = register.endpoints.planner.put_keys(items({"k": value}))
     return register.pipeline.enqueue(endpoint_id, Request(command, "c"))
 
@@ -160,6 +161,13 @@ async def test_commands_gather_while_a_batch_is_under_way(
     async with batch_under_way(register, admin) as first:
         others = [put(register, f"e{n}") for n in range(1, ENOUGH)]
     await asyncio.gather(first, *others)
+    assert COMMANDS.seen["find"] == 2
+
+
+async def test_what_is_large_does_not_share_a_batch_with_everybody(register: Register) -> None:
+    large = "x" * (PipelineLimits().batch_bytes * 5 // 8)
+    outcomes = await asyncio.gather(*(put(register, f"e{n}", large) for n in range(4)))
+    assert all(outcome.changed for outcome in outcomes)
     assert COMMANDS.seen["find"] == 2
 
 

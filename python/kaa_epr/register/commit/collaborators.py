@@ -33,6 +33,10 @@ class PipelineLimits:
     """Commands on their way; a further one is refused at once."""
     batch_size: int = 1000
     """Endpoints in one batch."""
+    batch_bytes: int = 512 * 1024
+    """That its commands bring; then no further endpoint joins it. While those under way bring twice as much,
+    none begins. What is large takes mongod long, as each element of an array is a key of an index; all of a
+    batch is written within one ``store_timeout``, and for what waits for another batch no time runs."""
     max_batches: int = 4
     """Under way at once."""
     max_outbox: int = 64

@@ -56,6 +56,8 @@ class Pipeline:
         self._tasks: dict[asyncio.Task[None], Batch] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._batches = 0
+        self._bytes = 0
+        """That the commands of the batches under way bring."""
         self._some: float = SOME
         """``SOME``, and more where processors are contended for."""
         self._gathering: asyncio.TimerHandle | None = None
@@ -102,7 +104,7 @@ class Pipeline:
         self._enter([item])
         if item.endpoint_id in self._clearing:
             self._clearing.hasten()
-        elif self._batches < self._limits.max_batches:
+        elif self._has_room():
             # Not at once: what else this turn of the loop brings goes along.
             asyncio.get_running_loop().call_soon(self._start_batches)
 
@@ -121,8 +123,13 @@ class Pipeline:
             (waiting.appendleft if in_front else waiting.append)(item)
 
     # --- batches leave --------------------------------------------------------------------------------------
+    def _has_room(self) -> bool:
+        """Whether another batch may begin."""
+        limits = self._limits
+        return self._batches < limits.max_batches and self._bytes < 2 * limits.batch_bytes
+
     def _start_batches(self, *, overdue: bool = False) -> None:
-        while self._ready and self._batches < self._limits.max_batches and not self._held:
+        while self._ready and self._has_room() and not self._held:
             wanted = ENOUGH if self._batches else self._some if self._gathering else 1
             if len(self._ready) < wanted and not overdue:
                 break
@@ -131,21 +138,24 @@ class Pipeline:
 
     def _begin_batch(self) -> None:
         batch: dict[str, list[Item]] = {}
-        while self._ready and len(batch) < self._limits.batch_size:
+        weight = 0
+        while self._ready and len(batch) < self._limits.batch_size and weight < self._limits.batch_bytes:
             endpoint_id = self._ready.popleft()
-            batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
+            items = batch[endpoint_id] = list(self._waiting.pop(endpoint_id))
+            weight += sum(item.request.command.weight for item in items)
         self.busy.update(batch)
         if not self._batches:
             self._with.contention.begin()
         self._batches += 1
+        self._bytes += weight
         made = Batch(self._with, self, batch)
-        task = asyncio.get_running_loop().create_task(self._run(made))
+        task = asyncio.get_running_loop().create_task(self._run(made, weight))
         self._tasks[task] = made
         task.add_done_callback(self._tasks.pop)
 
     def _gather(self) -> None:
         """What is ready and may begin, waits no longer than ``GATHER``."""
-        gathering = self._ready and self._batches < self._limits.max_batches and not self._held
+        gathering = self._ready and self._has_room() and not self._held
         if gathering and self._gathering is None:
             self._gathering = asyncio.get_running_loop().call_later(GATHER, self._overdue)
         elif not gathering and self._gathering is not None:
@@ -166,7 +176,7 @@ class Pipeline:
         self._gathering = None
         self._start_batches(overdue=True)
 
-    async def _run(self, made: Batch) -> None:
+    async def _run(self, made: Batch, weight: int) -> None:
         begun = asyncio.get_running_loop().time()
         try:
             await made.run()
@@ -176,6 +186,7 @@ class Pipeline:
             self._with.unpublished.set()
         finally:
             self._batches -= 1
+            self._bytes -= weight
             # The others were, or will be, released once they are cleared, and may be in another batch by now.
             self._release(made.endpoint_ids - set(made.published))
             if not self._batches:

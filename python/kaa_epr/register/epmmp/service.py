@@ -31,6 +31,7 @@ from kaa_epr.refusals import Refusal, Stored, TooLarge, Unavailable
 from kaa_epr.register.epmmp.codec import UNREAD, Codec, Operation
 from kaa_epr.register.intake.budget import Budget
 from kaa_epr.reply import may_answer_to
+from kaa_epr.slices import Slice
 
 _log = get_logger(__name__)
 
@@ -68,6 +69,7 @@ class EpmmpService:
         self._on_full = on_full
         self._on_dropped = on_dropped
         self._under_way: set[asyncio.Future[Any]] = set()
+        self._work = Slice()
         self._repeats = Repeats()
 
     @property
@@ -121,6 +123,8 @@ class EpmmpService:
 
     async def _on_request(self, codec: Codec, msg: Msg) -> None:
         codec.counts.requests += 1
+        # A chunk from the server brings thousands.
+        await self._work.give_way()
         if not may_answer_to(msg.reply):
             self._leave_alone(codec, msg)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -14,7 +14,10 @@ from kaa_epr.engine import EngineName
 from kaa_epr.refusals import TooLarge
 from kaa_epr.register.intake.api import Intake, JsonLimits, Value
 from kaa_epr.register.intake.engines import select_intake
+from kaa_epr.slices import Turns
 
+SHORT_TEXT: Final = 16 * 1024
+"""Bytes that are read in less than half a millisecond. Of longer texts one is read a turn of the loop."""
 LONG_TEXT: Final = 1024 * 1024
 """Bytes that are read in less than 10 ms whatever they hold; longer texts are read in a thread."""
 
@@ -29,10 +32,11 @@ class Reading:
     """Of batch registrations."""
     max_keys: int
     """Of an endpoint's metadata."""
+    turns: Turns = field(default_factory=Turns)
 
     def is_short(self, text: bytes) -> bool:
         """Whether it may be read by ``short``."""
-        return len(text) <= LONG_TEXT
+        return len(text) <= SHORT_TEXT
 
     def short(self, text: bytes, field: str, *, envelope: int = 0) -> Value:
         """As ``value``, of a text that does not hold up others."""
@@ -47,10 +51,15 @@ class Reading:
         envelope: int = 0,
         is_batch: bool = False,
     ) -> Value:
-        """See ``Intake.parse_json``. A long text does not hold up others."""
+        """See ``Intake.parse_json``. Long texts do not hold up others, nor do many at once."""
         limits = self.batch_limits if is_batch else self.limits
         read = partial(self.intake.parse_json, text, field, limits, prefix=prefix, envelope=envelope)
-        return read() if self.is_short(text) else await asyncio.to_thread(read)
+        if self.is_short(text):
+            return read()
+        if len(text) > LONG_TEXT:
+            return await asyncio.to_thread(read)
+        async with self.turns:
+            return read()
 
     def keys(self, metadata: Value) -> Sequence[tuple[str, Value]]:
         """Keys and values of an object. Raises ``TooLarge`` before too many of them are looked at."""
