@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import bson
@@ -10,8 +11,10 @@ from bson import Int64
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import WriteError
 
+from kaa_epr.mongo.lenient import LENIENT
 from kaa_epr.register.decide.api import Command, Planner
-from tests.support.planning import NOW, PLANNERS, Done, items, known, plan, planner, register
+from tests.support.odd_claims import CLAIMS, NO_DOCUMENTS
+from tests.support.planning import CLAIM, NOW, PLANNERS, Done, items, known, plan, planner, register
 
 _REGEX = bson.Regex("7", "i")
 
@@ -40,6 +43,7 @@ def raw(collection: Any) -> bytes:
     return bytes(options.find_one().raw)
 
 
+CLAIMS_REPLACED = {"tombstone with a claim", *(f"claim {name}" for name in NO_DOCUMENTS)}
 DOCUMENTS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "ours": known(a=1, b="x"),
@@ -54,6 +58,8 @@ DOCUMENTS: dict[str, dict[str, Any] | None] = {
     "array version": {"_id": "e", "version": [7, 8]},
     "metadata 5": {"_id": "e", "metadata": 5, "foreign": {"deep": [1]}},
     "odd names": {"_id": "e", "application_version": 5, "created_at": "then", "version": 1, "metadata": []},
+    **{f"claim {name}": {**known(a=1), "outbox_claim": claim} for name, claim in CLAIMS.items()},
+    "tombstone with a claim": {"_id": "e", "deleted_at": NOW, "version": Int64(4), "outbox_claim": "x"},
     "named with dots": {"_id": "e", "version": 1, "a.b": 1, "metadata": [], "c": 1},
 }
 
@@ -82,8 +88,12 @@ def test_documents_become_what_the_plan_says(engine: Planner, collection: Any, n
         if not done.events:
             continue
         carry_out(collection, done)
-        [item] = collection.find_one({}, {"outbox": 1})["outbox"][:1]
-        assert item["payload"] == done.events[0].payload
+        found = collection.with_options(LENIENT).find_one()
+        assert found["outbox"][0]["payload"] == done.events[0].payload
+        claim = found["outbox_claim"]
+        assert (claim["by"], claim["id"], type(claim["at"])) == (*CLAIM, datetime)
+        # The server's clock but where it cannot be had.
+        assert (claim["at"] == NOW) == (name in CLAIMS_REPLACED)
         clear(collection)
         assert raw(collection) == done.planned.document
         written += 1

@@ -69,10 +69,11 @@ async def test_what_a_dead_replica_left_is_published_before_anything_follows(
 
 
 async def test_a_living_claim_is_waited_for_and_then_refused(
-    settings: Settings, collection: Any, listener: Listener
+    settings_here: Callable[..., Settings], collection: Any, listener: Listener
 ) -> None:
-    # The claim is in the future of MongoDB's clock, so it does not expire here.
-    collection.insert_one(left_behind("e", datetime.now(UTC) + timedelta(hours=1)))
+    # It does not expire here.
+    collection.insert_one(left_behind("e", datetime.now(UTC)))
+    settings = settings_here(register={**QUICK, "claim_expiry": 3600})
     async with serving(settings) as service, rest_client(service) as http:
         answer = await http.put("/endpoints/e/metadata/b", json=2)
         assert answer.status_code == 503

@@ -30,7 +30,9 @@ async def service(
 ) -> AsyncIterator[Service]:
     document = {"_id": "e", "application": "app", "application_version": "app-v1", "version": Int64(1)}
     collection.insert_one(document | {"metadata": [{"key": "a", "value": 1}]})
-    settings = settings_here(mongo={"driver": driver}, register={"remembered_bytes": "1MiB"})
+    # No claim expires here.
+    register = {"remembered_bytes": "1MiB", "claim_expiry": 3600}
+    settings = settings_here(mongo={"driver": driver}, register=register)
     async with serving(settings, stages) as running:
         yield running
 
@@ -145,7 +147,7 @@ async def test_a_tombstone_that_is_purged_is_not_remembered(
 async def test_an_outbox_that_another_took_over_is_waited_for(
     known: httpx.AsyncClient, collection: Any
 ) -> None:
-    claim = {"by": "another", "id": "x", "at": datetime(2100, 1, 1, tzinfo=UTC)}
+    claim = {"by": "another", "id": "x", "at": datetime.now(UTC)}
     collection.update_one({"_id": "e"}, {"$set": {"version": Int64(3), "outbox": [], "outbox_claim": claim}})
     refused = await known.put("/endpoints/e/metadata/a", json=7)
     assert (refused.status_code, "not published yet" in refused.text) == (503, True)

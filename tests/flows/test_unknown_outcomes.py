@@ -106,13 +106,12 @@ async def test_what_is_certainly_not_stored_is_told_as_such(
 async def test_a_batch_is_not_told_as_undone_when_only_a_part_is(
     settings: Settings, endpoint: Any, caller: EpmmpCaller
 ) -> None:
-    busy = {
-        "outbox": [],
-        "outbox_claim": {"by": "another", "id": "x", "at": datetime(2100, 1, 1, tzinfo=UTC)},
-    }
+    # Its claim does not expire here.
+    patient = settings.register_.model_copy(update={"claim_expiry": 3600})
+    busy = {"outbox": [], "outbox_claim": {"by": "another", "id": "x", "at": datetime.now(UTC)}}
     endpoint.insert_one({"_id": "busy", "version": Int64(1), **busy})
     commands = [{"endpointId": id_, "metadataKey": "a", "metadataValue": b"2"} for id_ in ("busy", "e")]
-    async with serving(settings):
+    async with serving(settings.model_copy(update={"register_": patient})):
         told = await caller.call("key-batch-update", commands=commands)
         assert told["statusCode"] == 503
         assert told["reasonPhrase"].startswith("Perhaps the change is stored: not for all endpoints")

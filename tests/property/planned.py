@@ -67,6 +67,15 @@ def _mostly(
     return st.integers(0, 9).flatmap(lambda how: usual if how < 6 else odd if how < 9 else wild)
 
 
+_claims = st.one_of(
+    values,
+    st.sampled_from([NULL, Raw(6, b""), array([]), int64(5), text("x")]),
+    st.lists(st.tuples(st.sampled_from(["by", "id", "at"]), values | _date_values), max_size=3).map(
+        lambda parts: Raw(3, document(parts))
+    ),
+)
+"""Of every type, and documents whose parts are of every type."""
+
 _FIELDS: dict[str, tuple[int, st.SearchStrategy[Raw]]] = {
     "version": (90, _mostly(st.just(int64(7)), _versions, values)),
     "application": (80, _mostly(_texts, _texts, values)),
@@ -79,7 +88,7 @@ _FIELDS: dict[str, tuple[int, st.SearchStrategy[Raw]]] = {
     "registration": (20, _mostly(_texts, _texts, values)),
     "deleted_at": (8, _date_values | st.just(NULL)),
     "outbox": (5, values),
-    "outbox_claim": (5, values),
+    "outbox_claim": (20, _claims),
     "foreign": (30, values),
     "other": (10, values),
     "a.b": (5, values),

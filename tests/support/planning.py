@@ -10,6 +10,7 @@ from typing import Any
 
 import bson
 import fastavro
+from bson.codec_options import DatetimeConversion
 
 from kaa_epr import schemas
 from kaa_epr.messages.outgoing import EventKind, OutgoingEvent
@@ -37,7 +38,9 @@ AUTHOR = Author("replica-1", NOW_MS)
 CLAIM = Claim("replica-1", "claim-1")
 LIMITS = PlanLimits(max_event_bytes=1024 * 1024)
 RULES = Rules()
-_LENIENT: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(unicode_decode_error_handler="replace")
+_LENIENT: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(
+    unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
 
 PLANNERS = ("pure", "rust")
 

@@ -8,6 +8,7 @@ statements themselves are the planner's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from pymongo import UpdateOne
@@ -38,9 +39,11 @@ class Claim(NamedTuple):
     """Tells this claim from all others."""
 
 
-def take_over(endpoint_id: str, seen_claim: Any, claim: Claim) -> UpdateOne:
-    """Claims an outbox, if its claim is still the one that was seen."""
-    condition = {"_id": endpoint_id, OUTBOX: {"$exists": True}, f"{CLAIM}.id": seen_claim}
+def take_over(endpoint_id: str, seen_claim: Mapping[str, Any] | None, claim: Claim) -> UpdateOne:
+    """Claims an outbox, if its claim is still the one that was seen; None: it had none."""
+    # Whoever wrote it: as a whole and named as a value, nothing in it is taken for an operator or a pattern.
+    unchanged = {"$exists": False} if seen_claim is None else {"$eq": seen_claim}
+    condition = {"_id": endpoint_id, OUTBOX: {"$exists": True}, CLAIM: unchanged}
     changes = {
         "$set": {f"{CLAIM}.by": claim.owner, f"{CLAIM}.id": claim.id},
         "$currentDate": _CLAIMED_AT,

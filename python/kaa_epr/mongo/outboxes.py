@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.write_concern import WriteConcern
@@ -15,6 +15,29 @@ from kaa_epr.mongo.register_api import Outbox
 
 MAX_BACKLOG: Final = 10_000
 """Outboxes counted at most."""
+_CLAIMED_AT: Final = f"${CLAIM}.at"
+_BROKEN: Final = {
+    "$or": [
+        {"$ne": [{"$type": f"${CLAIM}"}, "object"]},
+        {"$ne": [{"$type": f"${CLAIM}.id"}, "string"]},
+    ]
+}
+"""In ``$expr``, since queries look into arrays: no claim of ours, which are documents and have an ID."""
+
+
+def _dead(expiry: float) -> dict[str, Any]:
+    """In ``$expr``: claims that expired, and those that the server's clock did not date.
+
+    That clock sets claims and judges them: replicas' clocks may differ. One that is dated far ahead of it is
+    not ours and would never expire, nor would one without a date: that is less than every date, or more.
+    """
+    milliseconds = round(expiry * 1000)
+    return {
+        "$or": [
+            {"$lt": [_CLAIMED_AT, {"$subtract": ["$$NOW", milliseconds]}]},
+            {"$gt": [_CLAIMED_AT, {"$add": ["$$NOW", milliseconds]}]},
+        ]
+    }
 
 
 class OutboxQueries(BoundedClient):
@@ -24,15 +47,11 @@ class OutboxQueries(BoundedClient):
         self, owner: str, expiry: float, limit: int, time_limit: float, skip: int = 0
     ) -> list[Outbox]:
         """Outboxes without a living claim of somebody else."""
-        # The server's clock set the claim and judges it: replicas' clocks may differ.
-        expired = {"$lt": ["$outbox_claim.at", {"$subtract": ["$$NOW", round(expiry * 1000)]}]}
-        # A claim without a date never expires; ours have one.
-        undated = {"outbox_claim.at": {"$not": {"$type": "date"}}}
         query = {
             # Others are no endpoints.
             "_id": {"$type": "string"},
             "outbox": {"$exists": True},
-            "$or": [{"outbox_claim.by": owner}, undated, {"$expr": expired}],
+            "$or": [{f"{CLAIM}.by": owner}, {"$expr": _dead(expiry)}],
         }
         collection = self._collection.with_options(codec_options=LENIENT)
 
@@ -45,8 +64,8 @@ class OutboxQueries(BoundedClient):
 
     async def backlog(self, time_limit: float) -> tuple[int, float]:
         """Of all replicas."""
-        claimed = "$outbox_claim.at"
-        age = {"$cond": [{"$eq": [{"$type": claimed}, "date"]}, {"$subtract": ["$$NOW", claimed]}, None]}
+        is_date = {"$eq": [{"$type": _CLAIMED_AT}, "date"]}
+        age = {"$cond": [is_date, {"$subtract": ["$$NOW", _CLAIMED_AT]}, None]}
         command = {
             "aggregate": self._name,
             "pipeline": [
@@ -65,15 +84,20 @@ class OutboxQueries(BoundedClient):
 
         return await self._limited(count, "count outboxes", time_limit)
 
-    async def remove_broken_claims(self, ids: Sequence[str], time_limit: float) -> None:
+    async def remove_broken_claims(self, ids: Sequence[str], time_limit: float) -> int:
         """Takes away what stands in a claim's place, so that the outbox can be claimed."""
-        broken = {"$exists": True, "$not": {"$type": "object"}}
-        condition = {"_id": {"$in": list(ids)}, OUTBOX: {"$exists": True}, CLAIM: broken}
+        condition = {
+            "_id": {"$in": list(ids)},
+            OUTBOX: {"$exists": True},
+            CLAIM: {"$exists": True},
+            "$expr": _BROKEN,
+        }
 
-        async def remove() -> None:
-            await self._collection.update_many(condition, {"$unset": {CLAIM: ""}})
+        async def remove() -> int:
+            removed = await self._collection.update_many(condition, {"$unset": {CLAIM: ""}})
+            return int(removed.modified_count)
 
-        await self._limited(remove, "remove broken claims", time_limit)
+        return await self._limited(remove, "remove broken claims", time_limit)
 
     async def clear_outboxes(self, ids: Sequence[str], claims: Sequence[Claim], time_limit: float) -> None:
         """Empties outboxes that were published."""
@@ -89,12 +113,12 @@ class OutboxQueries(BoundedClient):
 def _outbox(document: RawBSONDocument) -> Outbox:
     """Whoever wrote it: what is no outbox of ours has no events, what is no claim is nobody's."""
     claim, events = document.get(CLAIM), document.get(OUTBOX)
-    named = claim if isinstance(claim, Mapping) else {}
-    owner = named.get("by")
+    named = claim if isinstance(claim, RawBSONDocument) else None
+    owner, claim_id = (None, None) if named is None else (named.get("by"), named.get("id"))
     return Outbox(
         document["_id"],
         owner if isinstance(owner, str) else None,
-        named.get("id"),
+        named,
         tuple(events) if isinstance(events, list) else (None,),
-        claim_broken=claim is not None and not isinstance(claim, Mapping),
+        claim_broken=CLAIM in document and not isinstance(claim_id, str),
     )

@@ -15,8 +15,8 @@ class Outbox(NamedTuple):
     endpoint_id: str
     owner: str | None
     """Replica that claimed them last."""
-    claim_id: Any
-    """Of whoever publishes them, as it is stored; None: nobody's."""
+    claim: Mapping[str, Any] | None
+    """Of whoever publishes them, as it is stored; None: there is none, or no document in its place."""
     events: tuple[Any, ...]
     """As they are stored, in order; each may be anything."""
     claim_broken: bool = False
@@ -60,11 +60,12 @@ class RegisterStore(Store, Protocol):
     ) -> list[Outbox]:
         """Outboxes that ``owner`` may publish: its own, and those whose claim is older than ``expiry``.
 
-        The oldest claims first, ``skip`` of them left out.
+        So are those whose claim is dated as far ahead, or not at all. The oldest claims first, ``skip`` of
+        them left out.
         """
 
-    async def remove_broken_claims(self, ids: Sequence[str], time_limit: float) -> None:
-        """Takes away what stands in the place of a claim and is none."""
+    async def remove_broken_claims(self, ids: Sequence[str], time_limit: float) -> int:
+        """Takes away what stands in the place of a claim and is none; from how many outboxes."""
 
     async def backlog(self, time_limit: float) -> tuple[int, float]:
         """How many outboxes there are, counted to a limit, and the age of the oldest claim in seconds."""

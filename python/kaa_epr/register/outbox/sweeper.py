@@ -125,21 +125,26 @@ class Sweeper:
         return len(found)
 
     async def _look(self) -> list[Outbox]:
+        store, seconds = self._with.store, self._with.limits.store_timeout
+        found = await self._found()
+        broken = [outbox.endpoint_id for outbox in found if outbox.claim_broken]
+        removed = await store.remove_broken_claims(broken, seconds) if broken else 0
+        if not removed:
+            return found
+        self._repeats.warning(_log, "removed what stood in the place of a claim", endpoints=removed)
+        return await self._found()
+
+    async def _found(self) -> list[Outbox]:
         p, limits = self._with, self._with.limits
-        found = await p.store.outboxes(
+        return await p.store.outboxes(
             p.replica_id, limits.claim_expiry, _BATCH, limits.store_timeout, self._skip
         )
-        broken = [outbox.endpoint_id for outbox in found if outbox.claim_broken]
-        if broken:
-            self._repeats.warning(_log, "removed what stood in the place of a claim", endpoints=len(broken))
-            await p.store.remove_broken_claims(broken, limits.store_timeout)
-        return found
 
     async def _take_over(self, outboxes: Sequence[_Readable], claim: conditional.Claim) -> list[_Readable]:
         if not outboxes:
             return []
         p = self._with
-        writes = [conditional.take_over(o.endpoint_id, o.claim_id, claim) for o, _ in outboxes]
+        writes = [conditional.take_over(o.endpoint_id, o.claim, claim) for o, _ in outboxes]
         outcome = await p.store.write(writes, p.limits.store_timeout)
         lost = {failure.position for failure in outcome.failures}
         return [each for position, each in enumerate(outboxes) if position not in lost]

@@ -7,7 +7,8 @@
 //! stored.rs      a raw document, taken apart    state.rs metadata.rs       what it is between two commands
 //! patch/         JSON Patch
 //! apply.rs       what a command makes of it     diff.rs event.rs           and what tells of that
-//! statement.rs   the conditional write          plan.rs work.rs            all of it, for one endpoint
+//! statement.rs   the conditional write          outbox.rs                  the events and the claim in it
+//! plan.rs        all of it, for one endpoint    work.rs                    what goes into it and comes out
 //! shown.rs       a document as REST shows it
 //! ```
 
@@ -17,6 +18,7 @@ mod diff;
 mod event;
 mod fault;
 mod metadata;
+mod outbox;
 pub mod parse;
 mod patch;
 mod plan;
@@ -35,11 +37,11 @@ pub use command::{Command, NewNames, Values};
 pub use event::Outgoing;
 pub use fault::{Fault, Reason};
 pub use metadata::{Item, Metadata};
+pub use outbox::{Claim, kind_text};
 pub use patch::{Patch, PatchLimits, Patched};
 pub use plan::{Planner, check};
 pub use refusal::Refusal;
 pub use rules::{Matches, Rules};
 pub use shown::View;
-pub use statement::{Claim, kind_text};
 pub use value::RawValue;
 pub use work::{Outcome, Planned, Request, Show, Status, Work, Write};

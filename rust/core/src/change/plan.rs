@@ -3,12 +3,13 @@
 use super::apply::Applier;
 use super::command::Command;
 use super::event::Outgoing;
+use super::outbox::Claim;
 use super::preconditions::hold;
 use super::refusal::Refusal;
 use super::rules::{Matches, Rules};
 use super::shown::app_version_text;
 use super::state::State;
-use super::statement::{Change, Claim};
+use super::statement::Change;
 use super::stored::{Name, Stored};
 use super::work::{Outcome, Planned, Request, Show, Status, Work, Write};
 use crate::events::EventKind;
@@ -69,7 +70,7 @@ impl Planner<'_> {
             let change = Change::new(&stored, &draft.state);
             Write {
                 condition: change.condition(self.claim.is_some()),
-                update: change.update(&draft.events, self.claim),
+                update: change.update(&draft.events, self.claim, self.now_ms),
                 document: change.document(),
             }
         });

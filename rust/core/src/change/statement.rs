@@ -1,19 +1,10 @@
 //! From what is stored and what shall be to the store's conditional write, and the document that it leaves.
 
 use super::event::Outgoing;
+use super::outbox::{Claim, put_outbox};
 use super::state::State;
 use super::stored::{Field, Name, Stored, UNDEFINED};
 use crate::bson::write::{self, kind};
-use crate::events::EventKind;
-
-/// Who publishes the events of an outbox.
-#[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
-    /// The replica.
-    pub owner: &'a str,
-    /// Tells this claim from all others.
-    pub id: &'a str,
-}
 
 /// What a field of the new document shall be.
 enum New<'s> {
@@ -157,8 +148,9 @@ impl<'s, 'a> Change<'s, 'a> {
         write::close(out, operator);
     }
 
-    /// Operators; without a claim nothing but the fields.
-    pub(super) fn update(&self, events: &[Outgoing], claim: Option<Claim<'_>>) -> Vec<u8> {
+    /// Operators; without a claim nothing but the fields. `now_ms`: the author's clock, for the claim of last resort.
+    pub(super) fn update(&self, events: &[Outgoing], claim: Option<Claim<'_>>, now_ms: i64) -> Vec<u8> {
+        let claim_has_parts = !self.stored.has_broken_claim();
         let payloads: usize = events.iter().map(|event| event.payload.len() + 64).sum();
         let mut out = Vec::with_capacity(self.state.metadata_bytes + payloads + 512);
         let document = write::open(&mut out);
@@ -169,11 +161,14 @@ impl<'s, 'a> Change<'s, 'a> {
         }
         if let Some(claim) = claim {
             put_outbox(&mut out, events);
-            write::put_string(&mut out, "outbox_claim.by", claim.owner);
-            write::put_string(&mut out, "outbox_claim.id", claim.id);
+            if claim_has_parts {
+                claim.put_parts(&mut out);
+            } else {
+                claim.put_whole(&mut out, now_ms);
+            }
         }
         write::close(&mut out, set);
-        if claim.is_some() {
+        if claim.is_some() && claim_has_parts {
             // The server's clock, not ours: replicas' clocks may differ.
             put_operator(&mut out, "$currentDate", |out| {
                 write::put_boolean(out, "outbox_claim.at", true);
@@ -260,29 +255,4 @@ fn put_operator(out: &mut Vec<u8>, name: &str, put: impl FnOnce(&mut Vec<u8>)) {
     let operator = write::open(out);
     put(out);
     write::close(out, operator);
-}
-
-fn put_outbox(out: &mut Vec<u8>, events: &[Outgoing]) {
-    write::put_name(out, kind::ARRAY, Name::Outbox.text());
-    let array = write::open(out);
-    for (index, event) in events.iter().enumerate() {
-        write::put_index(out, kind::DOCUMENT, index);
-        let item = write::open(out);
-        write::put_string(out, "kind", kind_text(event.kind));
-        write::put_int64(out, "version", event.version);
-        write::put_binary(out, "payload", &event.payload);
-        write::close(out, item);
-    }
-    write::close(out, array);
-}
-
-/// As the outbox names it.
-#[must_use]
-pub const fn kind_text(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::MetadataUpdated => "metadata-updated",
-        EventKind::Registered => "registered",
-        EventKind::Unregistered => "unregistered",
-        EventKind::AppVersionUpdated => "appversion-updated",
-    }
 }

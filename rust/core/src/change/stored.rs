@@ -178,6 +178,12 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Whether what stands in the place of a claim is no document.
+    pub(super) fn has_broken_claim(&self) -> bool {
+        let claim = self.field(Name::Claim);
+        claim.is_some_and(|field| field.value.kind != kind::DOCUMENT)
+    }
+
     /// The version, if there is one.
     ///
     /// # Errors

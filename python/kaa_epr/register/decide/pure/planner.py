@@ -161,7 +161,7 @@ class PurePlanner:
         )
         if draft.events:
             planned.condition = statement.condition(stored, draft.state, tells=claim is not None)
-            planned.update = statement.update(stored, draft.state, draft.events, claim)
+            planned.update = statement.update(stored, draft.state, draft.events, claim, author.wall_ms)
             planned.document = statement.new_document(stored, draft.state)
         return planned
 

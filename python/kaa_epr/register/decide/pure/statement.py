@@ -44,21 +44,37 @@ def _version_condition(stored: Stored) -> RawValue:
     return raw.nested([("$eq", found.value)])
 
 
-def update(stored: Stored, state: State, events: Sequence[OutgoingEvent], claim: Claim | None) -> bytes:
-    """Operators; without a claim nothing but the fields."""
+def update(
+    stored: Stored, state: State, events: Sequence[OutgoingEvent], claim: Claim | None, now_ms: int
+) -> bytes:
+    """Operators; without a claim nothing but the fields. ``now_ms``: see ``_whole_claim``."""
     changes = [*changed_fields(stored, state).items()]
     gone = removed_fields(stored, state)
     operators: list[tuple[str, RawValue]] = []
     if claim is not None:
         changes.append((OUTBOX, raw.array(map(_outbox_item, events))))
-        changes.append((f"{CLAIM}.by", raw.string(claim.owner)))
-        changes.append((f"{CLAIM}.id", raw.string(claim.id)))
-        operators.append(("$currentDate", _CLAIMED_AT))
+        if stored.has_broken_claim:
+            changes.append((CLAIM, _whole_claim(claim, now_ms)))
+        else:
+            changes.append((f"{CLAIM}.by", raw.string(claim.owner)))
+            changes.append((f"{CLAIM}.id", raw.string(claim.id)))
+            operators.append(("$currentDate", _CLAIMED_AT))
     if gone:
         operators.append(("$unset", raw.nested((name, raw.string("")) for name in gone)))
     if stored.exists:
         operators.append(("$setOnInsert", _CANNOT_INSERT))
     return raw.document([("$set", raw.nested(changes)), *operators])
+
+
+def _whole_claim(claim: Claim, now_ms: int) -> RawValue:
+    """Where what is stored in its place is no document.
+
+    Nothing can be set below that, the server's clock neither, and no operator puts that clock into a document
+    that is set whole. The author's must do, in Unix milliseconds: this repairs what others put there.
+    """
+    return raw.nested(
+        [("by", raw.string(claim.owner)), ("id", raw.string(claim.id)), ("at", raw.date(now_ms))]
+    )
 
 
 def _outbox_item(event: OutgoingEvent) -> RawValue:

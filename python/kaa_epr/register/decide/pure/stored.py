@@ -61,6 +61,12 @@ class Stored:
         """What is wrong with a field, wherever it stands."""
         return next((_UNSOUND for each in self.fields.values() if not each.sound), None)
 
+    @property
+    def has_broken_claim(self) -> bool:
+        """Whether what stands in the place of a claim is no document."""
+        claim = self.fields.get(CLAIM)
+        return claim is not None and claim.value.kind != Type.DOCUMENT
+
     def present(self, name: str) -> StoredField | None:
         """The field, unless it is null."""
         found = self.fields.get(name)
