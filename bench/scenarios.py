@@ -180,7 +180,7 @@ def quick(scenario: Scenario) -> Scenario:
         load=load,
         contenders=contenders,
         dataset=dataset,
-        seconds=1.0,
+        seconds=0.6,
         changes_per_second=changes,
         baseline=quick(scenario.baseline) if scenario.baseline else None,
     )

@@ -72,7 +72,7 @@ def test_smoke_run(tmp_path: Path) -> None:
 def test_locust_distributed(tmp_path: Path) -> None:
     page = tmp_path / "locust.html"
     command = [sys.executable, "bench/locust/run.py", "--quick", "--work", str(tmp_path), "--html", str(page)]
-    command += ["--users", "10", "--seconds", "8", "--endpoints", "300", "--hot", "50", "--think", "0.02"]
+    command += ["--users", "10", "--seconds", "5", "--endpoints", "300", "--hot", "50", "--think", "0.02"]
     command += ["--mix", "hit=4,include=2,miss=2,unknown=1,update=1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     said = done.stdout + done.stderr
