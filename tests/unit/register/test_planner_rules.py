@@ -31,6 +31,8 @@ from kaa_epr.register.decide.api import (
     Work,
 )
 from kaa_epr.register.decide.rules import Rules
+from kaa_epr.register.intake.pure_value import PureValue
+from tests.property.documents import NULL, Raw, document, text
 from tests.support.planning import (
     AUTHOR,
     CLAIM,
@@ -289,3 +291,10 @@ def test_a_bug_of_the_core_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(engine, "_core", Core())
     with pytest.raises(InternalError):
         engine.check(engine.unregister())
+
+
+def test_a_reference_without_json_form_is_found_under_a_name_that_comes_again(engine: Planner) -> None:
+    reference = Raw(3, document([("items", NULL), ("$ref", text("r")), ("$id", NULL)]))
+    value = PureValue.of_document(document([("", Raw(3, document([("a", reference), ("a", NULL)])))]))
+    with pytest.raises(Invalid, match=r"metadata\.k\.a: a reference"):
+        engine.check(engine.put_keys([("k", value)]))

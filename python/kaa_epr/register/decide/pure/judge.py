@@ -121,11 +121,12 @@ def _fits(value: Element, left: int) -> bool:
 def _references(path: str, value: Element) -> None:
     """Refuses what gets could not print. The depth is known to be bounded."""
     if value.kind is Type.DOCUMENT:
-        below = {item.name: item for item in children(value)}
-        if below.keys() >= _REFERENCE and not _UNREADABLE.isdisjoint(below):
+        below = list(children(value))
+        names = {item.name for item in below}
+        if names >= _REFERENCE and not _UNREADABLE.isdisjoint(names):
             raise Invalid(path, NO_JSON)
-        for name, item in below.items():
-            _references(f"{path}.{name}", item)
+        for item in below:
+            _references(f"{path}.{item.name}", item)
     elif value.kind is Type.ARRAY:
         for index, item in enumerate(children(value)):
             _references(f"{path}.{index}", item)
