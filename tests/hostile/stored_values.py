@@ -16,15 +16,12 @@ from tests.property.documents import (
     cstring,
     document,
     double,
+    int32,
     int64,
     text,
 )
 
 Named = dict[str, Raw]
-
-
-def int32(value: int) -> Raw:
-    return Raw(16, struct.pack("<i", value))
 
 
 def date(milliseconds: int) -> Raw:

@@ -48,6 +48,11 @@ def array(values: list[Raw]) -> Raw:
     return Raw(4, document([(str(index), value) for index, value in enumerate(values)]))
 
 
+def int32(value: int) -> Raw:
+    """An int32 value."""
+    return Raw(16, struct.pack("<i", value))
+
+
 def int64(value: int) -> Raw:
     """An int64 value."""
     return Raw(18, struct.pack("<q", value))

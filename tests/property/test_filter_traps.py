@@ -17,14 +17,23 @@ from pymongo.errors import OperationFailure
 
 from kaa_epr._core import Filter, FilterError
 from kaa_epr.embedded import MongoServer
-from tests.property.documents import NULL, Raw, array, bson_string, code_with_scope, document, int64, text
+from tests.property.documents import (
+    NULL,
+    Raw,
+    array,
+    bson_string,
+    code_with_scope,
+    document,
+    int32,
+    int64,
+    text,
+)
 from tests.support.filter_oracle import Oracle
 from tests.support.filter_pairs import (
     MIN_KEY,
     UNDEFINED,
     boolean,
     date,
-    int32,
     obj,
     regex,
     timestamp,

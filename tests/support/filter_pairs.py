@@ -21,16 +21,12 @@ from tests.property.documents import (
     cstring,
     document,
     double,
+    int32,
     int64,
     text,
 )
 
 Pairs = list[tuple[str, Raw]]
-
-
-def int32(value: int) -> Raw:
-    """An int32 value."""
-    return Raw(16, struct.pack("<i", value))
 
 
 def decimal(value: str) -> Raw:

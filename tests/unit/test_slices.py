@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from kaa_epr.config.settings import Settings
 from kaa_epr.register.intake.api import JsonLimits, Value
 from kaa_epr.register.intake.engines import PureIntake
@@ -41,15 +43,15 @@ async def test_one_piece_of_work_a_turn() -> None:
 
 
 async def test_a_turn_that_fails_is_over() -> None:
-    turns = Turns()
+    turns, clock = Turns(), Clock()
     for _ in range(2):
-        try:
+        with pytest.raises(ValueError, match="not this time"):
             async with turns:
-                raise ValueError
-        except ValueError:
-            continue
+                raise ValueError("not this time")
+    begun = clock.turn
     async with asyncio.timeout(20), turns:
-        pass
+        assert clock.turn > begun
+    clock.stop()
 
 
 class Noting(PureIntake):

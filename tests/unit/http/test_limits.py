@@ -163,7 +163,9 @@ async def test_answers_that_are_not_read_end_the_connection_in_time() -> None:
     async with serving(Echo(), request_seconds=SOON) as server, deaf(server) as sock:
         sock.send(ASK * 50)
         await until(lambda: connections(server))
+        (connection,) = connections(server)
         await until(lambda: not connections(server))
+        assert connection._transport.is_closing()
 
 
 async def test_a_client_that_asks_on_without_reading_is_not_read_either() -> None:

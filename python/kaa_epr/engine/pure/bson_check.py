@@ -60,7 +60,7 @@ class Type(IntEnum):
     MIN_KEY = 0xFF
 
 
-_FIXED: Final = {
+FIXED: Final[dict[int, int]] = {
     Type.DOUBLE: 8,
     Type.UNDEFINED: 0,
     Type.OBJECT_ID: _OBJECT_ID_BYTES,
@@ -74,6 +74,7 @@ _FIXED: Final = {
     Type.MAX_KEY: 0,
     Type.MIN_KEY: 0,
 }
+"""Bytes of the values whose length their type says."""
 _TEXTS: Final = frozenset({Type.STRING, Type.SYMBOL, Type.CODE})
 _CONTAINERS: Final = frozenset({Type.DOCUMENT, Type.ARRAY})
 
@@ -204,7 +205,7 @@ def _utf8(raw: bytes) -> str:
 
 def _value_end(data: bytes, kind: Type, start: int, last: int) -> int:
     """Where the value that starts at ``start`` ends; it must not reach beyond ``last``."""
-    fixed = _FIXED.get(kind)
+    fixed = FIXED.get(kind)
     if fixed is not None:
         end = start + fixed
     elif kind in _TEXTS:

@@ -6,23 +6,9 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from kaa_epr.engine.pure.bson_check import Type
+from kaa_epr.engine.pure.bson_check import FIXED, Type
 
 _INT32: Final = struct.Struct("<i").unpack_from
-_FIXED: Final[dict[int, int]] = {
-    Type.DOUBLE: 8,
-    Type.UNDEFINED: 0,
-    Type.OBJECT_ID: 12,
-    Type.BOOLEAN: 1,
-    Type.DATE: 8,
-    Type.NULL: 0,
-    Type.INT32: 4,
-    Type.TIMESTAMP: 8,
-    Type.INT64: 8,
-    Type.DECIMAL128: 16,
-    Type.MAX_KEY: 0,
-    Type.MIN_KEY: 0,
-}
 _BEYOND_LENGTH: Final[dict[int, int]] = {
     Type.STRING: 4,
     Type.SYMBOL: 4,
@@ -39,7 +25,7 @@ _BEYOND_LENGTH: Final[dict[int, int]] = {
 def scan(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Of each element of a document or array: type, where its name begins, its value begins, and ends."""
     at, last = start + 4, end - 1
-    fixed, beyond, find = _FIXED, _BEYOND_LENGTH, data.index
+    fixed, beyond, find = FIXED, _BEYOND_LENGTH, data.index
     while at < last:
         kind = data[at]
         value = find(b"\0", at + 1) + 1
